@@ -1,0 +1,1 @@
+//! Supervised actors on actix: panics contained, restarts with backoff and intensity, routers of entity actors, bounded asks.

@@ -1,0 +1,1 @@
+//! Wrappers for every synchronous call: deadline, bulkhead, breaker, limiter, budgeted retry.

@@ -1,0 +1,1 @@
+//! The one public door: routing, authentication, limits, breakers, balancing, websocket and SSE pass-through.

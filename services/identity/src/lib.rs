@@ -1,0 +1,1 @@
+//! Identity: users, OAuth 2 tokens, JWKS, roles.

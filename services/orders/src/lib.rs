@@ -1,0 +1,1 @@
+//! Orders: the order's life, its history and its live stream.
