@@ -1,0 +1,81 @@
+//! The topics: one per publishing service, keyed by aggregate id.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A stream of events that one service publishes. Events of one key keep their order; topics are not ordered
+/// against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Topic {
+    /// Products and their prices, keyed by product.
+    Catalog,
+    /// Reservations keyed by reservation, stock keyed by product.
+    Inventory,
+    /// The life of each order, keyed by order.
+    Orders,
+    /// Money taken and returned, keyed by order.
+    Payments,
+    /// Users, keyed by user.
+    Identity,
+}
+
+impl Topic {
+    /// Every topic there is.
+    pub const ALL: [Topic; 5] = [Topic::Catalog, Topic::Inventory, Topic::Orders, Topic::Payments, Topic::Identity];
+
+    /// The name on the wire: `<service>.events.v1`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Topic::Catalog => "catalog.events.v1",
+            Topic::Inventory => "inventory.events.v1",
+            Topic::Orders => "orders.events.v1",
+            Topic::Payments => "payments.events.v1",
+            Topic::Identity => "identity.events.v1",
+        }
+    }
+
+    /// The service that publishes it.
+    pub const fn service(self) -> &'static str {
+        match self {
+            Topic::Catalog => "catalog",
+            Topic::Inventory => "inventory",
+            Topic::Orders => "orders",
+            Topic::Payments => "payments",
+            Topic::Identity => "identity",
+        }
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl From<Topic> for &'static str {
+    fn from(topic: Topic) -> Self {
+        topic.name()
+    }
+}
+
+impl FromStr for Topic {
+    type Err = String;
+
+    /// Takes the full name or the service's name alone.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Topic::ALL
+            .into_iter()
+            .find(|topic| topic.name() == text || topic.service() == text)
+            .ok_or_else(|| format!("unknown topic {text:?}"))
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
