@@ -1,5 +1,15 @@
 //! The microservice chassis every service stands on: configuration, telemetry, HTTP, auth, event store, event log,
 //! resilience, development stack.
 
+pub mod auth;
+pub mod config;
+pub mod consumer;
 pub mod devpg;
+pub mod failpoint;
+pub mod http;
+pub mod log;
+pub mod problem;
 pub mod resilience;
+pub mod service;
+pub mod store;
+pub mod telemetry;
