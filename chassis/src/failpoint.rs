@@ -1,1 +1,52 @@
-//! failpoint
+//! Named points where a test may kill the process.
+//!
+//! With the feature `failpoints` on, `FAILPOINTS="store.after-commit=3*off->return"` lets the fourth pass through that
+//! point die by SIGKILL: no destructor runs, nothing is flushed. Without the feature the macro is nothing at all.
+
+/// Marks a point by name; dies there when the test has armed it with the action `return`.
+#[macro_export]
+macro_rules! failpoint {
+    ($name:expr) => {
+        #[cfg(feature = "failpoints")]
+        $crate::failpoint::pass($name);
+    };
+}
+
+/// Every failpoint there is, in the order in which an order passes them.
+pub const NAMES: &[&str] = &[
+    "store.before-commit",
+    "store.after-commit",
+    "store.before-publish",
+    "store.after-publish",
+    "store.after-reply",
+    "consumer.before-handle",
+    "consumer.after-handle",
+    "consumer.before-offset",
+    "consumer.after-offset",
+    "payments.before-provider",
+    "payments.after-provider",
+    "http.before-answer",
+];
+
+/// Reads `FAILPOINTS` from the environment. Call once at the start of the process.
+pub fn arm() {
+    #[cfg(feature = "failpoints")]
+    {
+        // The scenario is meant to live as long as the process.
+        std::mem::forget(fail::FailScenario::setup());
+    }
+}
+
+/// What the macro expands to.
+#[cfg(feature = "failpoints")]
+pub fn pass(name: &'static str) {
+    fail::fail_point!(name, |_| die());
+}
+
+#[cfg(feature = "failpoints")]
+fn die() {
+    let pid = std::process::id().to_string();
+    let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+    tracing::error!(?killed, "failpoint reached but the process lives");
+    std::process::abort();
+}

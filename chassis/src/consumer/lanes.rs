@@ -1,0 +1,102 @@
+//! One lane per key: events of a key one after the other, lanes side by side.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+use viscount_contracts::Envelope;
+
+use super::{ConsumerSpec, Done, Failure, HandleError, Handler};
+use crate::failpoint;
+
+type Running = Pin<Box<dyn Future<Output = Done>>>;
+
+/// The lanes of one consumer.
+pub(super) struct Lanes<H> {
+    spec: Rc<ConsumerSpec>,
+    handler: Rc<H>,
+    running: FuturesUnordered<Running>,
+    /// A key is here while one of its events is running; the queue holds those that came after it.
+    waiting: HashMap<Uuid, VecDeque<Arc<Envelope>>>,
+}
+
+impl<H: Handler> Lanes<H> {
+    pub(super) fn new(spec: &ConsumerSpec, handler: Rc<H>) -> Self {
+        let spec = Rc::new(spec.clone());
+        Self { spec, handler, running: FuturesUnordered::new(), waiting: HashMap::new() }
+    }
+
+    /// Takes an event in; it runs at once when its key is free.
+    pub(super) fn push(&mut self, event: Arc<Envelope>) {
+        match self.waiting.get_mut(&event.key) {
+            Some(queue) => queue.push_back(event),
+            None => {
+                self.waiting.insert(event.key, VecDeque::new());
+                self.run(event);
+            }
+        }
+    }
+
+    /// The next event that is through; `None` when none is running.
+    pub(super) async fn next(&mut self) -> Option<Done> {
+        let done = self.running.next().await?;
+        if done.result.is_ok() {
+            match self.waiting.get_mut(&done.event.key).and_then(VecDeque::pop_front) {
+                Some(follower) => self.run(follower),
+                None => {
+                    self.waiting.remove(&done.event.key);
+                }
+            }
+        }
+        Some(done)
+    }
+
+    /// Closes the lane of a key whose event was given up, and gives what waited behind it.
+    pub(super) fn close(&mut self, key: Uuid) -> VecDeque<Arc<Envelope>> {
+        self.waiting.remove(&key).unwrap_or_default()
+    }
+
+    fn run(&mut self, event: Arc<Envelope>) {
+        self.running.push(Box::pin(attempts(self.spec.clone(), self.handler.clone(), event)));
+    }
+}
+
+/// Tries until it works, or until the event itself is found to be the problem.
+async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, event: Arc<Envelope>) -> Done {
+    let since = Instant::now();
+    let mut poisonous = 0;
+    let mut pause = spec.first_pause;
+    let result = loop {
+        failpoint!("consumer.before-handle");
+        let handling = AssertUnwindSafe(async { handler.handle(event.clone()).await }).catch_unwind();
+        let error = match handling.await {
+            Ok(Ok(())) => break Ok(()),
+            Ok(Err(HandleError::Away(reason))) => {
+                tracing::debug!(consumer = spec.consumer, %reason, "event waits");
+                reason
+            }
+            Ok(Err(HandleError::Poison(reason))) => {
+                poisonous += 1;
+                reason
+            }
+            Err(_) => {
+                poisonous += 1;
+                "the handler panicked".to_owned()
+            }
+        };
+        if poisonous >= spec.attempts {
+            break Err(Failure { attempts: poisonous, error });
+        }
+        sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+        pause = (pause * 2).min(spec.longest_pause);
+    };
+    Done { event, since, result }
+}

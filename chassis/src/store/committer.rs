@@ -1,0 +1,419 @@
+//! The group commit: whatever queued up while the last transaction ran is written by the next one.
+//!
+//! There is no artificial delay: an entry that comes alone is written alone, at once. Under load batches grow by
+//! themselves, and the cost of the round trip, the commit record and the fsync is shared by all entries of a batch.
+//!
+//! One entity's conflict rejects that entity alone. The batch is tried as a whole first; only when the database refuses
+//! it are the entries examined one by one, those to blame are answered, and the rest is tried again. When the
+//! connection breaks in mid-commit nobody knows whether the commit happened: the same batch is written again, and
+//! entries whose very events (by id) are found in the database are done.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use metrics::{Counter, Histogram, counter, histogram};
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, sleep},
+};
+use viscount_actors::{Restart, Supervisor};
+use viscount_contracts::Envelope;
+
+use super::{
+    EventStore,
+    batch::{Batch, Entry},
+    database::is_unavailable,
+};
+use crate::{failpoint, log::Publisher};
+
+/// Writes a batch into a service's own tables, together with its events and inbox rows.
+pub trait Writer: Send + Sync + 'static {
+    /// What the service's own tables need to know of one entry.
+    type Projection: Send + Sync + 'static;
+
+    /// Writes the batch in one transaction, best as the one statement that [`super::statement`] makes, and gives the
+    /// position of its last event. Either all of the batch is written or, with an error, nothing.
+    fn write(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_, Self::Projection>,
+    ) -> impl Future<Output = Result<i64, sqlx::Error>>;
+
+    /// After the database has refused a batch (a constraint of the service's own tables): says for each entry
+    /// whether it is to blame. Conflicting versions and repeated inbox events need not be looked for.
+    /// The default blames nobody; then the batch is split until the culprit is alone.
+    fn blame(
+        &self,
+        pool: &PgPool,
+        batch: &Batch<'_, Self::Projection>,
+    ) -> impl Future<Output = Result<Vec<bool>, sqlx::Error>> {
+        let _ = (pool, batch);
+        async { Ok(Vec::new()) }
+    }
+}
+
+/// Why an entry was not written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Another writer was faster: one of the versions is taken. Load again and decide again.
+    #[error("another writer was faster")]
+    Conflict,
+    /// The event that this is the effect of has had its effect before.
+    #[error("this event was handled before")]
+    Duplicate,
+    /// A constraint of the service's own tables does not allow it.
+    #[error("refused by {constraint}")]
+    Refused {
+        /// The constraint's name, empty when the database gave none.
+        constraint: String,
+    },
+    /// Too much is waiting.
+    #[error("too many commits are waiting")]
+    Overloaded,
+    /// The database could not be asked in time. The entry may or may not have been written: load again before the
+    /// next decision.
+    #[error("the database is not available")]
+    Unavailable,
+}
+
+/// Nothing to tell beyond that it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed;
+
+/// Bounds of one committer.
+#[derive(Debug, Clone)]
+pub struct CommitterSpec {
+    /// How many entries may wait.
+    pub queue: usize,
+    /// How many entries one statement writes at the most.
+    pub batch: usize,
+    /// How long an entry is tried before its caller is told that the database is not available.
+    pub timeout: Duration,
+}
+
+impl Default for CommitterSpec {
+    fn default() -> Self {
+        Self { queue: 8192, batch: 512, timeout: Duration::from_secs(8) }
+    }
+}
+
+struct Waiting<P> {
+    entry: Entry<P>,
+    since: Instant,
+    reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+/// Handle of a service's committer. Cheap to clone.
+pub struct Committer<P> {
+    queue: mpsc::Sender<Waiting<P>>,
+    timeout: Duration,
+}
+
+impl<P> Clone for Committer<P> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), timeout: self.timeout }
+    }
+}
+
+impl<P> fmt::Debug for Committer<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").field("free", &self.queue.capacity()).finish()
+    }
+}
+
+impl<P: Send + Sync + 'static> Committer<P> {
+    /// Starts the committer as a supervised task named `committer`.
+    pub fn start<W: Writer<Projection = P>>(
+        supervisor: &Supervisor,
+        store: EventStore,
+        pool: PgPool,
+        publisher: Arc<dyn Publisher>,
+        writer: W,
+        spec: CommitterSpec,
+    ) -> Self {
+        let (queue, receiver) = mpsc::channel(spec.queue);
+        let timeout = spec.timeout;
+        let receiver = Arc::new(Mutex::new(receiver));
+        let writer = Arc::new(writer);
+        supervisor.task("committer", Restart::Permanent, move || {
+            let worker = Worker {
+                figures: Figures::of(store.topic().service()),
+                store: store.clone(),
+                pool: pool.clone(),
+                publisher: publisher.clone(),
+                writer: writer.clone(),
+                spec: spec.clone(),
+                connection: None,
+            };
+            let receiver = receiver.clone();
+            async move { worker.run(receiver).await }
+        });
+        Self { queue, timeout }
+    }
+
+    /// Hands an entry in and waits until it is committed, or refused.
+    pub async fn commit(&self, entry: Entry<P>) -> Result<Committed, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { entry, since: Instant::now(), reply };
+        self.queue.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => CommitError::Unavailable,
+        })?;
+        // The worker gives up by itself after the timeout; the margin lets its answer come first.
+        match tokio::time::timeout(self.timeout + Duration::from_secs(2), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(CommitError::Unavailable),
+        }
+    }
+}
+
+struct Figures {
+    size: Histogram,
+    seconds: Histogram,
+    conflicts: Counter,
+    retries: Counter,
+}
+
+impl Figures {
+    fn of(service: &'static str) -> Self {
+        Self {
+            size: histogram!("committer_batch_size", "service" => service),
+            seconds: histogram!("committer_batch_seconds", "service" => service),
+            conflicts: counter!("committer_conflicts_total", "service" => service),
+            retries: counter!("committer_retries_total", "service" => service),
+        }
+    }
+}
+
+struct Worker<W: Writer> {
+    store: EventStore,
+    pool: PgPool,
+    publisher: Arc<dyn Publisher>,
+    writer: Arc<W>,
+    spec: CommitterSpec,
+    connection: Option<PoolConnection<Postgres>>,
+    figures: Figures,
+}
+
+impl<W: Writer> Worker<W> {
+    async fn run(mut self, receiver: Arc<Mutex<mpsc::Receiver<Waiting<W::Projection>>>>) -> Result<(), sqlx::Error> {
+        let mut receiver = receiver.lock().await;
+        let mut batch = Vec::with_capacity(self.spec.batch);
+        while receiver.recv_many(&mut batch, self.spec.batch).await > 0 {
+            self.settle(std::mem::replace(&mut batch, Vec::with_capacity(self.spec.batch))).await;
+        }
+        Ok(())
+    }
+
+    /// Writes these entries or answers why not. Returns when each has its answer.
+    async fn settle(&mut self, batch: Vec<Waiting<W::Projection>>) {
+        let mut groups = vec![batch];
+        let mut patience = Patience::default();
+        while let Some(group) = groups.pop() {
+            let group = self.give_up_on_late(group);
+            if group.is_empty() {
+                continue;
+            }
+            match self.write(&group).await {
+                Ok(position) => self.finish(group, position),
+                Err(error) if is_unavailable(&error) => {
+                    tracing::warn!(%error, entries = group.len(), "commit not possible, trying again");
+                    self.figures.retries.increment(1);
+                    self.connection = None;
+                    groups.push(group);
+                    patience.wait().await;
+                }
+                Err(error) => match self.examine(group, &error).await {
+                    Ok(rest) => groups.extend(rest),
+                    Err(group) => {
+                        groups.push(group);
+                        patience.wait().await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn give_up_on_late(&self, group: Vec<Waiting<W::Projection>>) -> Vec<Waiting<W::Projection>> {
+        let (late, group): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|waiting| waiting.since.elapsed() > self.spec.timeout);
+        answer_all(late, &Err(CommitError::Unavailable));
+        group
+    }
+
+    async fn write(&mut self, group: &[Waiting<W::Projection>]) -> Result<i64, sqlx::Error> {
+        failpoint!("store.before-commit");
+        let started = Instant::now();
+        let entries: Vec<_> = group.iter().map(|waiting| &waiting.entry).collect();
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        let position = self.writer.write(&mut connection, &Batch { entries: &entries }).await?;
+        self.connection = Some(connection);
+        self.figures.size.record(group.len() as f64);
+        self.figures.seconds.record(started.elapsed().as_secs_f64());
+        failpoint!("store.after-commit");
+        Ok(position)
+    }
+
+    /// Publishes and answers what is now in the database.
+    fn finish(&self, group: Vec<Waiting<W::Projection>>, position: i64) {
+        let count: usize = group.iter().map(|waiting| waiting.entry.events.len()).sum();
+        let topic = self.store.topic();
+        let mut next = position - count as i64;
+        let mut envelopes = Vec::with_capacity(count);
+        let mut replies = Vec::with_capacity(group.len());
+        for waiting in group {
+            envelopes.extend(waiting.entry.events.into_iter().map(|event| {
+                next += 1;
+                Envelope {
+                    id: event.id,
+                    topic,
+                    position: next,
+                    key: event.stream,
+                    version: event.version,
+                    kind: event.kind.into(),
+                    occurred_at: event.occurred_at,
+                    traceparent: event.traceparent,
+                    data: event.data.into(),
+                }
+            }));
+            replies.push(waiting.reply);
+        }
+        failpoint!("store.before-publish");
+        if !envelopes.is_empty() {
+            self.publisher.publish(envelopes);
+        }
+        failpoint!("store.after-publish");
+        for reply in replies {
+            // Whoever asked may be gone; the entry is committed all the same.
+            let _ = reply.send(Ok(Committed));
+        }
+        failpoint!("store.after-reply");
+    }
+
+    /// The database has refused the group: answers those to blame and gives back the others, to be tried again.
+    /// `Err` when the database could not be asked.
+    async fn examine(
+        &mut self,
+        group: Vec<Waiting<W::Projection>>,
+        refusal: &sqlx::Error,
+    ) -> Result<Vec<Vec<Waiting<W::Projection>>>, Vec<Waiting<W::Projection>>> {
+        let verdicts = match self.verdicts(&group).await {
+            Ok(verdicts) => verdicts,
+            Err(error) if is_unavailable(&error) => return Err(group),
+            Err(error) => {
+                tracing::error!(%error, "examining a refused batch failed");
+                vec![None; group.len()]
+            }
+        };
+        let mut rest = Vec::with_capacity(group.len());
+        let mut blamed = 0;
+        for (waiting, verdict) in group.into_iter().zip(verdicts) {
+            match verdict {
+                Some(verdict) => {
+                    blamed += 1;
+                    if verdict == Err(CommitError::Conflict) {
+                        self.figures.conflicts.increment(1);
+                    }
+                    let _ = waiting.reply.send(verdict);
+                }
+                None => rest.push(waiting),
+            }
+        }
+        if blamed > 0 {
+            return Ok(vec![rest]);
+        }
+        if rest.len() <= 1 {
+            let constraint = constraint_of(refusal);
+            if constraint.is_empty() {
+                tracing::error!(error = %refusal, "the database refused an entry");
+            }
+            answer_all(rest, &Err(CommitError::Refused { constraint }));
+            return Ok(Vec::new());
+        }
+        let second = rest.split_off(rest.len() / 2);
+        // Groups are taken from the end: the older half goes first, so that one stream keeps its order.
+        Ok(vec![second, rest])
+    }
+
+    async fn verdicts(
+        &self,
+        group: &[Waiting<W::Projection>],
+    ) -> Result<Vec<Option<Result<Committed, CommitError>>>, sqlx::Error> {
+        let entries: Vec<_> = group.iter().map(|waiting| &waiting.entry).collect();
+        let all = || entries.iter().flat_map(|entry| &entry.events);
+        let streams: Vec<_> = all().map(|event| event.stream).collect();
+        let versions: Vec<_> = all().map(|event| event.version).collect();
+        let occupants = self.store.occupants(&streams, &versions).await?;
+        let newest = self.store.newest(&streams).await?;
+        let inbox: Vec<_> = entries.iter().filter_map(|entry| entry.inbox.map(|id| id.uuid())).collect();
+        let handled: Vec<uuid::Uuid> = sqlx::query_scalar("select event_id from inbox where event_id = any($1)")
+            .bind(inbox)
+            .fetch_all(&self.pool)
+            .await?;
+        let blamed = self.writer.blame(&self.pool, &Batch { entries: &entries }).await?;
+
+        let judge = |(index, entry): (usize, &&Entry<W::Projection>)| {
+            let occupant = |event: &super::NewEvent| occupants.get(&(event.stream, event.version));
+            let ours = !entry.events.is_empty()
+                && entry.events.iter().all(|event| occupant(event) == Some(&event.id.uuid()));
+            if ours {
+                return Some(Ok(Committed));
+            }
+            if entry.inbox.is_some_and(|id| handled.contains(&id.uuid())) {
+                return Some(Err(CommitError::Duplicate));
+            }
+            let mut expected = std::collections::HashMap::new();
+            let conflict = entry.events.iter().any(|event| {
+                let next = expected
+                    .entry(event.stream)
+                    .or_insert_with(|| newest.get(&event.stream).copied().unwrap_or(0) + 1);
+                let fits = event.version == *next;
+                *next += 1;
+                !fits
+            });
+            // An earlier entry of this batch may bring the version that this one builds on.
+            let built_on_batch = conflict
+                && entry.events.first().is_some_and(|first| {
+                    entries[..index]
+                        .iter()
+                        .flat_map(|earlier| &earlier.events)
+                        .any(|earlier| earlier.stream == first.stream && earlier.version + 1 == first.version)
+                });
+            if conflict && !built_on_batch {
+                return Some(Err(CommitError::Conflict));
+            }
+            if blamed.get(index).copied().unwrap_or(false) {
+                return Some(Err(CommitError::Refused { constraint: String::new() }));
+            }
+            None
+        };
+        Ok(entries.iter().enumerate().map(judge).collect())
+    }
+}
+
+fn answer_all<P>(group: Vec<Waiting<P>>, answer: &Result<Committed, CommitError>) {
+    for waiting in group {
+        let _ = waiting.reply.send(answer.clone());
+    }
+}
+
+fn constraint_of(refusal: &sqlx::Error) -> String {
+    refusal.as_database_error().and_then(|refused| refused.constraint()).unwrap_or_default().to_owned()
+}
+
+/// Grows from 5 ms to a second while the database stays away.
+#[derive(Default)]
+struct Patience {
+    tries: u32,
+}
+
+impl Patience {
+    async fn wait(&mut self) {
+        let cap = Duration::from_millis(5 << self.tries.min(8)).min(Duration::from_secs(1));
+        self.tries += 1;
+        sleep(cap.mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
