@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod devpg;
 pub mod failpoint;
 pub mod http;
+pub mod idempotency;
 pub mod log;
 pub mod problem;
 pub mod resilience;

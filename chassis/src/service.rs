@@ -1,14 +1,15 @@
 //! The shape that every service has: what it gets when it starts, and how it is stopped.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use viscount_actors::Supervisor;
+use sqlx::migrate::Migrator;
+use viscount_actors::{Restart, Supervisor};
 
 use crate::{
     auth::Verifier,
     http::{Health, HttpHandle, StartError},
     log::EventLog,
-    store::{Database, DatabaseError},
+    store::{Database, DatabaseError, is_unavailable},
 };
 
 /// What all services of a process share.
@@ -37,6 +38,57 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// Brings the database up to date, runs `then` (loads caches, starts consumers), and makes the service ready.
+    ///
+    /// A database that is away is waited for: a service starts without it, alive but not ready. A database that
+    /// refuses is a failure of the supervised task, and with that, in the end, of the service.
+    pub fn boot<F, Fut>(
+        &self,
+        supervisor: &Supervisor,
+        database: &Database,
+        migrations: &'static Migrator,
+        health: &Health,
+        then: F,
+    ) where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ServiceError>> + 'static,
+    {
+        let pool = database.pool().clone();
+        health.check("database", move || {
+            let pool = pool.clone();
+            Box::pin(async move {
+                sqlx::query("select 1").execute(&pool).await.map(drop).map_err(|error| error.to_string())
+            })
+        });
+        let (database, health, then) = (database.clone(), health.clone(), Arc::new(then));
+        supervisor.task("boot", Restart::Transient, move || {
+            let (database, health, then) = (database.clone(), health.clone(), then.clone());
+            async move {
+                loop {
+                    let booted = async {
+                        database.migrate(migrations).await?;
+                        then().await
+                    };
+                    match booted.await {
+                        Ok(()) => break,
+                        Err(error) if error.is_unavailable() => {
+                            tracing::warn!(%error, "waiting for the database");
+                            tokio::time::sleep(Duration::from_millis(rand::random_range(200..500))).await;
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "the service cannot start");
+                            return Err(error);
+                        }
+                    }
+                }
+                health.set_ready(true);
+                Ok(())
+            }
+        });
+    }
+}
+
 /// A service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -52,6 +104,17 @@ pub enum ServiceError {
     /// Its port.
     #[error(transparent)]
     Http(#[from] StartError),
+}
+
+impl ServiceError {
+    /// True when trying again later may help.
+    fn is_unavailable(&self) -> bool {
+        match self {
+            ServiceError::Sql(error) => is_unavailable(error),
+            ServiceError::Database(error) => error.is_unavailable(),
+            ServiceError::Config(_) | ServiceError::Http(_) => false,
+        }
+    }
 }
 
 /// A running service.

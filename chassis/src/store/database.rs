@@ -40,6 +40,18 @@ pub enum DatabaseError {
     Migrate(#[from] MigrateError),
 }
 
+impl DatabaseError {
+    /// True when the database could not be asked, so that trying again later may help.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            DatabaseError::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                is_unavailable(error)
+            }
+            DatabaseError::Migrate(_) | DatabaseError::Url(_) => false,
+        }
+    }
+}
+
 /// A pool of connections to one service's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
