@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     prost_build::Config::new()
         .enable_type_names()
+        // The same event is always the same bytes.
+        .btree_map(["."])
         .disable_comments(["."])
         .compile_fds(descriptors)?;
     Ok(())

@@ -1,0 +1,49 @@
+-- A product as it is now. The events tell how it came to be so; this row is written in their transaction.
+create table products (
+    product_id  uuid        primary key,
+    -- The version of the newest event of its stream: what the next event builds on.
+    version     integer     not null check (version > 0),
+    -- The version of the newest event that changed what an editor edits: the ETag. Selling out does not move it.
+    revision    integer     not null check (revision > 0 and revision <= version),
+    sku         text        not null,
+    name        text        not null,
+    -- The name in lower case, ordered by code point: the same order in every database, whatever its locale.
+    name_key    text        collate "C" not null,
+    -- Empty texts mean: none.
+    description text        not null,
+    category    text        not null,
+    brand       text        not null,
+    price       bigint      not null check (price > 0),
+    currency    text        not null check (currency ~ '^[A-Z]{3}$'),
+    attributes  jsonb       not null check (jsonb_typeof(attributes) = 'object'),
+    archived    boolean     not null,
+    created_at  timestamptz not null,
+    updated_at  timestamptz not null,
+    -- What search finds by word. Words of the name weigh most, those of the description least.
+    words       tsvector    not null generated always as (
+        setweight(to_tsvector('english', name || ' ' || sku), 'A')
+        || setweight(to_tsvector('english', brand || ' ' || category), 'B')
+        || setweight(jsonb_to_tsvector('english', attributes, '["string"]'), 'C')
+        || setweight(to_tsvector('english', description), 'D')
+    ) stored,
+    -- What search finds in spite of a typo: three-letter pieces of name, brand, category and sku.
+    trigrams    text[]      not null,
+    constraint products_sku unique (sku)
+) with (fillfactor = 90);
+
+create index products_by_newest on products (product_id) where not archived;
+create index products_by_name on products (name_key, product_id) where not archived;
+create index products_by_price on products (price, product_id) where not archived;
+create index products_by_category on products (category, price, product_id) where not archived;
+create index products_by_brand on products (brand, price, product_id) where not archived;
+create index products_words on products using gin (words) where not archived;
+create index products_trigrams on products using gin (trigrams) where not archived;
+
+-- The newest that inventory told of each product, also of products that are not known here (yet). A row of its own:
+-- stock changes often, and must not touch the indexes of the product.
+create table availability (
+    product_id uuid    primary key,
+    available  bigint  not null check (available >= 0),
+    -- The version of inventory's event; an older one that comes later changes nothing.
+    version    integer not null
+) with (fillfactor = 50);
