@@ -1,0 +1,63 @@
+//! How the private server is set up: small, loopback only, and honest about durability.
+//!
+//! Everything is given on the command line, so the cluster's own files stay as `initdb` made them and a new
+//! version of this program brings its settings along.
+
+use super::DevPostgresConfig;
+
+/// The bootstrap superuser.
+pub(super) const SUPERUSER: &str = "postgres";
+/// The database that is always there.
+pub(super) const ADMIN_DATABASE: &str = "postgres";
+
+/// `name=value` pairs for `postgres -c`, without the port.
+pub(super) fn settings(config: &DevPostgresConfig, major: u32) -> Vec<String> {
+    let on_off = |on: bool| if on { "on" } else { "off" };
+    let durable = on_off(config.fsync);
+    let mut settings: Vec<String> = [
+        // Who can reach it: this machine, with the password. No unix socket: its path may be at most 107
+        // bytes, data folders are longer.
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "password_encryption=scram-sha-256",
+        // Small: two cores, a laptop's memory, little processes that nobody asked for.
+        "shared_buffers=128MB",
+        "max_parallel_workers_per_gather=0",
+        "max_logical_replication_workers=0",
+        "autovacuum=on",
+        "autovacuum_max_workers=2",
+        "jit=off",
+        // No replica will ever read this log, and fewer checkpoints mean fewer full pages in it.
+        "wal_level=minimal",
+        "max_wal_senders=0",
+        "wal_compression=on",
+        "min_wal_size=128MB",
+        "max_wal_size=2GB",
+        "checkpoint_timeout=15min",
+        "random_page_cost=1.1",
+        // A deadlock here is a fault to show soon; a statement whose client was killed must not hold its
+        // locks.
+        "deadlock_timeout=100ms",
+        "client_connection_check_interval=500ms",
+        "timezone=UTC",
+        // The log says what went wrong, not with whose data: statements stay out of it.
+        "log_timezone=UTC",
+        "log_line_prefix=%m [%p] %q%u@%d ",
+        "log_checkpoints=off",
+        "log_min_error_statement=panic",
+        "logging_collector=off",
+    ]
+    .map(str::to_owned)
+    .into();
+    settings.extend([
+        format!("max_connections={}", config.max_connections),
+        format!("fsync={durable}"),
+        format!("synchronous_commit={durable}"),
+        format!("full_page_writes={durable}"),
+    ]);
+    if major >= 18 {
+        // Three reader processes fewer; the data is in memory.
+        settings.push("io_method=sync".to_owned());
+    }
+    settings
+}
