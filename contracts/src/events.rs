@@ -54,7 +54,10 @@ events! {
         OrderCreated, OrderValidated, OrderRejected, OrderPaymentNoted, OrderPaymentProcessed, OrderCompleted,
         OrderCancelled, OrderRefundRequested, OrderRefunded, OrderRefundFailed,
     }
-    Payments: payments { PaymentProcessed, PaymentFailed, PaymentRefunded, PaymentRefundFailed }
+    Payments: payments {
+        PaymentProcessed, PaymentFailed, PaymentRefunded, PaymentRefundFailed, PaymentPending, PaymentCancelNoted,
+        PaymentVoided, PaymentRefundPending,
+    }
     Identity: identity { UserRegistered }
 }
 
