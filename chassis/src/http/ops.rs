@@ -1,0 +1,83 @@
+//! The routes that every service has for those who run it.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+
+use serde::Serialize;
+use viscount_actors::{Supervisor, TreeNode};
+
+use super::health::Health;
+use super::server::HttpSpec;
+use crate::auth::{Caller, Role};
+use crate::problem::Problem;
+use crate::telemetry;
+
+#[derive(Clone)]
+pub(super) struct Ops {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    health: Health,
+    openapi: Bytes,
+    service: &'static str,
+    supervisor: Supervisor,
+}
+
+/// The live supervision tree of a service.
+#[derive(Serialize)]
+struct Actors {
+    service: &'static str,
+    tree: TreeNode,
+}
+
+impl Ops {
+    pub fn new(spec: &HttpSpec) -> Self {
+        let openapi = serde_json::to_vec(&spec.openapi).unwrap_or_else(|_| b"{}".to_vec());
+        Ops {
+            inner: Arc::new(Inner {
+                health: spec.health.clone(),
+                openapi: openapi.into(),
+                service: spec.service,
+                supervisor: spec.supervisor.clone(),
+            }),
+        }
+    }
+}
+
+pub(super) fn configure(app: &mut web::ServiceConfig, ops: Ops) {
+    app.app_data(web::Data::new(ops))
+        .route("/livez", web::get().to(livez))
+        .route("/readyz", web::get().to(readyz))
+        .route("/metrics", web::get().to(metrics))
+        .route("/openapi.json", web::get().to(openapi))
+        .route("/v1/ops/actors", web::get().to(actors));
+}
+
+/// Never asks a dependency.
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "alive" }))
+}
+
+async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
+    let report = ops.inner.health.report().await;
+    let mut answer = if report.is_ready() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(report)
+}
+
+async fn metrics() -> HttpResponse {
+    HttpResponse::Ok().content_type(telemetry::metrics::CONTENT_TYPE).body(telemetry::metrics::render())
+}
+
+async fn openapi(ops: web::Data<Ops>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(ops.inner.openapi.clone())
+}
+
+async fn actors(caller: Caller, ops: web::Data<Ops>) -> Result<HttpResponse, Problem> {
+    caller.require(Role::Admin)?;
+    let actors = Actors { service: ops.inner.service, tree: ops.inner.supervisor.snapshot() };
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(actors))
+}

@@ -1,0 +1,71 @@
+//! Rate, errors, duration: the metrics of every request.
+//!
+//! Labels are the route's template, the method and the status, never an id or a path: their number is bounded by the
+//! code. Handles are kept per thread, because finding one in the recorder costs more than a small handler.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use metrics::{Counter, Histogram, counter, histogram};
+
+/// Requests answered.
+pub const REQUESTS_TOTAL: &str = "http_requests_total";
+/// From the head of the request to the head of the answer, in seconds.
+pub const REQUEST_SECONDS: &str = "http_request_seconds";
+/// Handlers that panicked.
+pub const PANICS_TOTAL: &str = "http_handler_panics_total";
+/// The route of a request that matched none.
+pub(super) const UNMATCHED: &str = "unmatched";
+
+type ByStatus = Vec<((&'static str, &'static str, u16), Counter, Histogram)>;
+
+thread_local! {
+    static HANDLES: RefCell<HashMap<String, ByStatus>> = RefCell::default();
+}
+
+pub(super) fn observe(
+    service: &'static str,
+    route: &str,
+    method: &Method,
+    status: StatusCode,
+    took: Duration,
+) {
+    let key = (service, method_label(method), status.as_u16());
+    HANDLES.with_borrow_mut(|handles| {
+        if !handles.contains_key(route) {
+            handles.insert(route.to_owned(), Vec::new());
+        }
+        let Some(known) = handles.get_mut(route) else { return };
+        let at = known.iter().position(|(entry, ..)| *entry == key).unwrap_or_else(|| {
+            let (service, method, status) = key;
+            let route = route.to_owned();
+            let requests = counter!(REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
+            let seconds = histogram!(REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
+            known.push((key, requests, seconds));
+            known.len() - 1
+        });
+        let (_, requests, seconds) = &known[at];
+        requests.increment(1);
+        seconds.record(took.as_secs_f64());
+    });
+}
+
+pub(super) fn panicked(service: &'static str) {
+    counter!(PANICS_TOTAL, "service" => service).increment(1);
+}
+
+/// Anybody may invent methods; labels must not follow.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

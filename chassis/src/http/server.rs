@@ -1,0 +1,183 @@
+//! Binding, serving and stopping one service's port.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+use viscount_actors::Supervisor;
+
+use super::extract::{Limits, actix_configs};
+use super::health::Health;
+use super::layer::Layer;
+use super::ops::{self, Ops};
+use super::routes::Routes;
+use crate::auth::Verifier;
+use crate::telemetry;
+
+/// How long an idle connection is kept. Longer than the gateway keeps its own, so that the gateway closes first and
+/// never sends into a connection that we are just closing.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a client may take to go away after we closed.
+const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// Blocking threads per worker, started only when needed; nothing of ours blocks.
+const BLOCKING_THREADS: usize = 4;
+
+/// What a service's port needs.
+#[derive(Clone)]
+pub struct HttpSpec {
+    /// The service's name, also its metrics label.
+    pub service: &'static str,
+    /// The address to bind.
+    pub host: String,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// The environment variable that sets the port, for the message when it is taken.
+    pub port_variable: &'static str,
+    /// Threads that serve; at least one.
+    pub workers: usize,
+    /// Checks access tokens.
+    pub verifier: Verifier,
+    /// What `/readyz` tells.
+    pub health: Health,
+    /// What `/openapi.json` tells; also the source of `Allow` for a wrong method.
+    pub openapi: utoipa::openapi::OpenApi,
+    /// The root of the service's actors, shown at `/v1/ops/actors`.
+    pub supervisor: Supervisor,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// How long a handler may take before its caller is told 503. A body must be there in half of that.
+    pub deadline: Duration,
+}
+
+impl HttpSpec {
+    /// The largest request body unless a service says otherwise.
+    pub const BODY_LIMIT: usize = 256 * 1024;
+    /// The deadline unless a service says otherwise.
+    pub const DEADLINE: Duration = Duration::from_secs(10);
+}
+
+/// A port could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else listens there.
+    #[error("port {port} on {host} is taken; set {variable} to another port, or to 0 for any free one")]
+    PortTaken {
+        /// The address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The variable that changes it.
+        variable: &'static str,
+    },
+    /// The address cannot be bound for another reason.
+    #[error("cannot listen on {host}:{port} (set by {variable}): {source}")]
+    Bind {
+        /// The address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The variable that changes it.
+        variable: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A port being served.
+#[derive(Clone)]
+pub struct HttpHandle {
+    service: &'static str,
+    addr: SocketAddr,
+    server: ServerHandle,
+}
+
+impl HttpHandle {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops accepting, closes idle connections, lets requests under way finish, and after the deadline cuts off what
+    /// is left (open streams). Being unready first is the caller's business.
+    pub async fn stop(&self, deadline: Duration) {
+        if timeout(deadline, self.server.stop(true)).await.is_err() {
+            warn!(service = self.service, "http connections cut off at the deadline");
+            self.server.stop(false).await;
+        }
+    }
+}
+
+impl fmt::Debug for HttpHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpHandle").field("service", &self.service).field("addr", &self.addr).finish()
+    }
+}
+
+/// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`) are there already.
+pub fn serve(
+    spec: HttpSpec,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> Result<HttpHandle, StartError> {
+    telemetry::metrics::install();
+    let limits = Limits { body: spec.body_limit, body_deadline: spec.deadline / 2 };
+    let routes = Routes::from_openapi(&spec.openapi);
+    let ops = Ops::new(&spec);
+    let layer = Layer::new(spec.service, spec.deadline, routes.clone());
+    let verifier = spec.verifier.clone();
+    let bind_error = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            StartError::PortTaken { host: spec.host.clone(), port: spec.port, variable: spec.port_variable }
+        }
+        _ => StartError::Bind {
+            host: spec.host.clone(),
+            port: spec.port,
+            variable: spec.port_variable,
+            source,
+        },
+    };
+    let server = HttpServer::new(move || {
+        let layer = layer.clone();
+        App::new()
+            .app_data(limits)
+            .app_data(verifier.clone())
+            .app_data(routes.clone())
+            .configure(actix_configs)
+            .configure(|app| ops::configure(app, ops.clone()))
+            .configure(|app| configure(app))
+            .default_service(web::to(super::routes::unknown))
+            .wrap(from_fn(move |request, next| layer.clone().handle(request, next)))
+    })
+    .workers(spec.workers.max(1))
+    .worker_max_blocking_threads(BLOCKING_THREADS)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .client_disconnect_timeout(DISCONNECT_DEADLINE)
+    // The handle's own deadline decides; this one only must not come before it.
+    .shutdown_timeout(3600)
+    .disable_signals()
+    .bind((spec.host.as_str(), spec.port))
+    .map_err(bind_error)?;
+    let Some(addr) = server.addrs().first().copied() else {
+        let source = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
+        return Err(bind_error(source));
+    };
+    let service = spec.service;
+    let running = server.run();
+    let handle = HttpHandle { service, addr, server: running.handle() };
+    actix_rt::spawn(async move {
+        if let Err(problem) = running.await {
+            error!(service, error = %problem, "http server ended");
+        }
+    });
+    info!(service, address = %addr, "http listening");
+    Ok(handle)
+}
