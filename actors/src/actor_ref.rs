@@ -1,0 +1,215 @@
+//! The bounded handle of a supervised actix actor.
+//!
+//! An actix mailbox's capacity is no bound: `do_send` ignores it, and every clone of an `Addr` brings a free slot. Here
+//! a message needs a permit to enter. The permit travels in the message's [`Reply`] and comes back when that is sent
+//! or dropped, however the message ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler, Message, Supervised};
+use actix_rt::ArbiterHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::Instant;
+
+use crate::Exit;
+use crate::lever::Command;
+use crate::metrics::MailboxMetrics;
+use crate::reply::{AskError, Hold, Reply, after, with_cause};
+use crate::tree::{Child, State};
+
+/// Who may enter a mailbox.
+pub(crate) struct Admission {
+    permits: Arc<Semaphore>,
+    capacity: usize,
+    accepting: AtomicBool,
+    metrics: MailboxMetrics,
+}
+
+impl Admission {
+    pub(crate) fn new(service: &'static str, actor: &'static str, capacity: usize) -> Arc<Admission> {
+        // More would not fit the permit counts of the semaphore.
+        let capacity = capacity.clamp(1, 1 << 20);
+        Arc::new(Admission {
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            accepting: AtomicBool::new(true),
+            metrics: MailboxMetrics::new(service, actor),
+        })
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.capacity.saturating_sub(self.permits.available_permits())
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Place, AskError> {
+        let admitted = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) if self.accepting.load(Ordering::Acquire) => Ok(permit),
+            Ok(_) | Err(TryAcquireError::Closed) => Err(AskError::Stopping),
+            Err(TryAcquireError::NoPermits) if self.accepting.load(Ordering::Acquire) => Err(AskError::Overloaded),
+            Err(TryAcquireError::NoPermits) => Err(AskError::Stopping),
+        };
+        match admitted {
+            Ok(permit) => {
+                self.metrics.depth.increment(1.0);
+                Ok(Place { _permit: permit, admission: Arc::clone(self) })
+            }
+            Err(error) => {
+                self.metrics.rejected(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Accepts nothing more; done when all that was accepted has been answered or dropped.
+    pub(crate) async fn drain(&self) {
+        self.accepting.store(false, Ordering::Release);
+        let all = self.permits.acquire_many(self.capacity as u32).await;
+        self.close();
+        drop(all);
+    }
+
+    pub(crate) fn close(&self) {
+        self.accepting.store(false, Ordering::Release);
+        self.permits.close();
+    }
+}
+
+/// One message's place in a mailbox.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    admission: Arc<Admission>,
+}
+
+impl Hold for Place {
+    fn lost(&self, cause: &AskError) {
+        self.admission.metrics.lost(1, cause.label());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.admission.metrics.depth.decrement(1.0);
+    }
+}
+
+/// A handle of a supervised actor. It stays valid over restarts; clones speak to the same actor.
+pub struct ActorRef<A: Actor> {
+    addr: Addr<A>,
+    pub(crate) child: Arc<Child>,
+    admission: Arc<Admission>,
+    pub(crate) arbiter: ArbiterHandle,
+}
+
+impl<A: Actor> Clone for ActorRef<A> {
+    fn clone(&self) -> Self {
+        ActorRef {
+            addr: self.addr.clone(),
+            child: Arc::clone(&self.child),
+            admission: Arc::clone(&self.admission),
+            arbiter: self.arbiter.clone(),
+        }
+    }
+}
+
+impl<A> ActorRef<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    pub(crate) fn new(
+        addr: Addr<A>,
+        child: Arc<Child>,
+        admission: Arc<Admission>,
+        arbiter: ArbiterHandle,
+    ) -> ActorRef<A> {
+        ActorRef { addr, child, admission, arbiter }
+    }
+
+    /// Sends the message that `make` builds around a [`Reply`], and waits for the answer until `deadline` from now.
+    ///
+    /// # Errors
+    /// See [`AskError`]. After `TimedOut` and `Panicked` it is not known whether the message took effect.
+    pub async fn ask<M, R>(&self, deadline: Duration, make: impl FnOnce(Reply<R>) -> M) -> Result<R, AskError>
+    where
+        A: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+        R: Send + 'static,
+    {
+        let until = after(Instant::now(), deadline);
+        let (reply, answer) = Reply::holding(Box::new(self.admission.enter()?));
+        self.send(make(reply));
+        answer.until(until).await
+    }
+
+    /// Sends a message whose answer nobody waits for. It takes a place in the mailbox like any other.
+    ///
+    /// # Errors
+    /// [`AskError::Overloaded`] or [`AskError::Stopping`]; the message was not built.
+    pub fn tell<M, R>(&self, make: impl FnOnce(Reply<R>) -> M) -> Result<(), AskError>
+    where
+        A: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+        R: Send + 'static,
+    {
+        let (reply, _) = Reply::holding(Box::new(self.admission.enter()?));
+        self.send(make(reply));
+        Ok(())
+    }
+
+    fn send<M>(&self, message: M)
+    where
+        A: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+    {
+        // A mailbox that closed in the meantime drops the message on the spot.
+        with_cause(AskError::Stopping, || self.addr.do_send(message));
+    }
+}
+
+impl<A: Actor> ActorRef<A> {
+    /// `service/…/name`.
+    pub fn path(&self) -> &str {
+        &self.child.path
+    }
+
+    /// What the actor is at.
+    pub fn state(&self) -> State {
+        *self.child.state.borrow()
+    }
+
+    /// How often it has been restarted.
+    pub fn restarts(&self) -> u64 {
+        self.child.restarts()
+    }
+
+    /// Why its last incarnation ended.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.child.last_exit()
+    }
+
+    /// Messages accepted and not yet answered.
+    pub fn depth(&self) -> usize {
+        self.admission.depth()
+    }
+
+    /// Waits until it has ended for good, and says why.
+    pub async fn ended(&self) -> Exit {
+        self.child.ended().await
+    }
+
+    /// Fault injection: makes the running incarnation panic at its next turn.
+    pub fn crash(&self) {
+        self.child.lever.send(Command::Crash);
+    }
+}
+
+impl<A: Actor> std::fmt::Debug for ActorRef<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActorRef").field("path", &self.child.path).field("state", &self.state()).finish()
+    }
+}

@@ -1,0 +1,311 @@
+//! One supervisor: its children, its window of restarts, and its word on a child that fell.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix_rt::ArbiterHandle;
+use futures_util::future::{BoxFuture, FutureExt};
+use metrics::Gauge;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::snapshot::{State, TreeNode};
+use super::wave;
+use crate::guardian::Verdict;
+use crate::metrics::budget_gauge;
+use crate::policy::Window;
+use crate::watchdog::Heart;
+use crate::{Backoff, Exit, Intensity, Restart, Strategy};
+
+/// What a supervisor has under it: a guarded actor, a router, another supervisor.
+pub(crate) trait Managed: Send + Sync {
+    /// Grows with every child, so that it also tells who was started later.
+    fn id(&self) -> u64;
+    /// Throws its incarnation away; done when it is down.
+    fn halt(self: Arc<Self>) -> BoxFuture<'static, ()>;
+    /// Starts it after a halt; done when it is up, or has ended, or has fallen again.
+    fn start(self: Arc<Self>) -> BoxFuture<'static, ()>;
+    /// Ends it for good: gracefully until `until`, then by force. What had to be forced adds its path to `forced`.
+    fn stop(self: Arc<Self>, until: Instant, forced: Arc<Mutex<Vec<String>>>) -> BoxFuture<'static, ()>;
+    fn snapshot(&self) -> TreeNode;
+}
+
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) type OnFailure = Box<dyn FnOnce(Exit) + Send>;
+
+pub(crate) struct Node {
+    id: u64,
+    pub(crate) service: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) path: Arc<str>,
+    pub(crate) arbiter: ArbiterHandle,
+    pub(crate) heart: Arc<Heart>,
+    strategy: Strategy,
+    pub(super) parent: Option<Arc<Node>>,
+    pub(super) on_failure: Mutex<Option<OnFailure>>,
+    budget: Gauge,
+    state: Mutex<NodeState>,
+}
+
+struct NodeState {
+    phase: State,
+    children: Vec<Arc<dyn Managed>>,
+    window: Window,
+    backoff: Backoff,
+    /// Counts what concerns several children at once; whoever carries out an older one stops.
+    wave: u64,
+    /// The first child that the wave under way concerns.
+    wave_from: u64,
+    up_since: Instant,
+    restarts: u64,
+    attempt: u32,
+    last_exit: Option<Exit>,
+}
+
+impl Node {
+    pub(crate) fn root(service: &'static str, intensity: Intensity, on_failure: OnFailure) -> Arc<Node> {
+        let arbiter = actix_rt::Arbiter::current();
+        let heart = Heart::new(service);
+        Node::new(service, service, service.into(), arbiter, heart, Strategy::OneForOne, intensity, None, Some(on_failure))
+    }
+
+    pub(crate) fn under(
+        parent: &Arc<Node>,
+        name: &'static str,
+        strategy: Strategy,
+        intensity: Intensity,
+    ) -> Arc<Node> {
+        let path = format!("{}/{name}", parent.path).into();
+        let (arbiter, heart) = (parent.arbiter.clone(), Arc::clone(&parent.heart));
+        let node = Node::new(
+            parent.service,
+            name,
+            path,
+            arbiter,
+            heart,
+            strategy,
+            intensity,
+            Some(Arc::clone(parent)),
+            None,
+        );
+        node.set_backoff(parent.state.lock().backoff);
+        if !parent.adopt(Arc::clone(&node) as Arc<dyn Managed>) {
+            node.state.lock().phase = State::Ended;
+        }
+        node
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the one constructor behind root and under")]
+    fn new(
+        service: &'static str,
+        name: &'static str,
+        path: Arc<str>,
+        arbiter: ArbiterHandle,
+        heart: Arc<Heart>,
+        strategy: Strategy,
+        intensity: Intensity,
+        parent: Option<Arc<Node>>,
+        on_failure: Option<OnFailure>,
+    ) -> Arc<Node> {
+        let budget = budget_gauge(service, name);
+        budget.set(f64::from(intensity.max_restarts));
+        Arc::new(Node {
+            id: next_id(),
+            service,
+            name,
+            path,
+            arbiter,
+            heart,
+            strategy,
+            parent,
+            on_failure: Mutex::new(on_failure),
+            budget,
+            state: Mutex::new(NodeState {
+                phase: State::Running,
+                children: Vec::new(),
+                window: Window::new(intensity),
+                backoff: Backoff::default(),
+                wave: 0,
+                wave_from: u64::MAX,
+                up_since: Instant::now(),
+                restarts: 0,
+                attempt: 0,
+                last_exit: None,
+            }),
+        })
+    }
+
+    pub(crate) fn set_backoff(&self, backoff: Backoff) {
+        self.state.lock().backoff = backoff;
+    }
+
+    pub(crate) fn intensity(&self) -> Intensity {
+        self.state.lock().window.intensity()
+    }
+
+    pub(crate) fn phase(&self) -> State {
+        self.state.lock().phase
+    }
+
+    /// Takes a child in; `false` when this supervisor is over.
+    pub(crate) fn adopt(&self, child: Arc<dyn Managed>) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.phase, State::Stopping | State::Ended | State::Failed) {
+            return false;
+        }
+        state.children.push(child);
+        true
+    }
+
+    /// Forgets a child that ended and whose policy never starts it again.
+    pub(crate) fn disown(&self, id: u64) {
+        self.state.lock().children.retain(|child| child.id() != id);
+    }
+
+    /// A child's incarnation ended. `attempt` counts its falls in a row.
+    pub(crate) fn fell(self: &Arc<Self>, child: u64, restart: Restart, attempt: u32, exit: &Exit) -> Verdict {
+        let mut state = self.state.lock();
+        if !restart.wants(exit) {
+            return Verdict::End;
+        }
+        match state.phase {
+            State::Stopping | State::Ended => return Verdict::End,
+            // Kept down from above, or given up: whoever decides about this node decides about the child.
+            State::Down | State::Failed => return Verdict::Hold,
+            State::Starting | State::Running | State::BackingOff => {}
+        }
+        let now = Instant::now();
+        let admitted = state.window.admit(now);
+        self.budget.set(f64::from(state.window.remaining(now)));
+        if !admitted {
+            state.phase = State::Failed;
+            state.wave += 1;
+            state.last_exit = Some(exit.clone());
+            actix_rt::spawn(wave::give_up(Arc::clone(self), state.wave, exit.clone()));
+            return Verdict::Hold;
+        }
+        let pause = state.backoff.delay(attempt);
+        let from = match self.strategy {
+            Strategy::OneForOne => return Verdict::Restart(pause),
+            Strategy::OneForAll => 0,
+            Strategy::RestForOne => child,
+        };
+        // A wave that is overtaken hands its children over to the new one.
+        state.wave_from = if state.phase == State::BackingOff { state.wave_from.min(from) } else { from };
+        state.phase = State::BackingOff;
+        state.wave += 1;
+        actix_rt::spawn(wave::restart_several(Arc::clone(self), state.wave, state.wave_from, pause));
+        Verdict::Wait
+    }
+
+    pub(super) fn children_from(&self, id: u64) -> Vec<Arc<dyn Managed>> {
+        self.state.lock().children.iter().filter(|child| child.id() >= id).cloned().collect()
+    }
+
+    pub(super) fn is_current(&self, wave: u64) -> bool {
+        self.state.lock().wave == wave
+    }
+
+    /// The wave is through: all children are up.
+    pub(super) fn settled(&self, wave: u64) {
+        let mut state = self.state.lock();
+        if state.wave == wave {
+            state.phase = State::Running;
+        }
+    }
+
+    /// Its own fall: how often in a row, for the parent's backoff.
+    pub(super) fn count_fall(&self, exit: &Exit) -> u32 {
+        let mut state = self.state.lock();
+        if state.up_since.elapsed() >= state.window.intensity().window {
+            state.attempt = 0;
+        }
+        let attempt = state.attempt;
+        state.attempt += 1;
+        state.restarts += 1;
+        state.last_exit = Some(exit.clone());
+        attempt
+    }
+
+    pub(super) fn enter(&self, phase: State) -> u64 {
+        let mut state = self.state.lock();
+        state.phase = phase;
+        state.wave += 1;
+        state.wave
+    }
+}
+
+impl Managed for Node {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn halt(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            {
+                let mut state = self.state.lock();
+                if matches!(state.phase, State::Stopping | State::Ended) {
+                    return;
+                }
+                state.phase = State::Down;
+                state.wave += 1;
+            }
+            for child in self.children_from(0).into_iter().rev() {
+                child.halt().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn start(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move {
+            let wave = {
+                let mut state = self.state.lock();
+                if matches!(state.phase, State::Stopping | State::Ended) {
+                    return;
+                }
+                state.phase = State::BackingOff;
+                state.wave_from = 0;
+                state.wave += 1;
+                state.window.clear();
+                state.up_since = Instant::now();
+                state.wave
+            };
+            wave::start_in_order(&self, wave, 0).await;
+        }
+        .boxed()
+    }
+
+    fn stop(self: Arc<Self>, until: Instant, forced: Arc<Mutex<Vec<String>>>) -> BoxFuture<'static, ()> {
+        async move {
+            self.enter(State::Stopping);
+            for child in self.children_from(0).into_iter().rev() {
+                child.stop(until, Arc::clone(&forced)).await;
+            }
+            self.enter(State::Ended);
+            // Parent and child hold each other.
+            let children = std::mem::take(&mut self.state.lock().children);
+            drop(children);
+        }
+        .boxed()
+    }
+
+    fn snapshot(&self) -> TreeNode {
+        let (mut node, children) = {
+            let mut state = self.state.lock();
+            let mut node = TreeNode::new(&self.path, self.name, "supervisor", state.phase);
+            let now = Instant::now();
+            node.uptime_seconds = now.duration_since(state.up_since).as_secs_f64();
+            node.restarts = state.restarts;
+            node.last_exit = state.last_exit.clone();
+            node.restart_budget_remaining = Some(state.window.remaining(now));
+            (node, state.children.clone())
+        };
+        node.children = children.iter().map(|child| child.snapshot()).collect();
+        node
+    }
+}

@@ -1,0 +1,132 @@
+//! The live tree as data, for an operations page.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::Exit;
+
+/// What a node of the tree is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It has been asked to start.
+    Starting,
+    /// It is up.
+    Running,
+    /// It fell, and waits out its backoff or its siblings' restart.
+    BackingOff,
+    /// Its supervisor keeps it down.
+    Down,
+    /// It is being stopped.
+    Stopping,
+    /// It ended for good.
+    Ended,
+    /// A supervisor that gave up.
+    Failed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::BackingOff => "backing_off",
+            State::Down => "down",
+            State::Stopping => "stopping",
+            State::Ended => "ended",
+            State::Failed => "failed",
+        })
+    }
+}
+
+/// One node of the tree, with all below it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TreeNode {
+    /// `service/…/name`.
+    pub path: String,
+    /// The last part of the path.
+    pub name: &'static str,
+    /// `supervisor`, `task`, `actor` or `router`.
+    pub kind: &'static str,
+    /// What it is at.
+    pub state: State,
+    /// For how long the present incarnation has been up.
+    pub uptime_seconds: f64,
+    /// Restarts so far; a router's are its entities'.
+    pub restarts: u64,
+    /// Why the last incarnation ended.
+    pub last_exit: Option<Exit>,
+    /// Messages accepted and not yet finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox_depth: Option<usize>,
+    /// How many messages may be accepted at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox_capacity: Option<usize>,
+    /// Restarts left in the window (supervisors).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_budget_remaining: Option<u32>,
+    /// Entities alive (routers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<usize>,
+    /// Entities put to rest so far (routers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passivations: Option<u64>,
+    /// Entities that fell too often and were laid to rest (routers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<u64>,
+    /// How often the watchdog found it without progress.
+    pub stuck: u64,
+    /// Entities that fell lately, the latest first (routers).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallen: Vec<Fallen>,
+    /// Children in the order of their start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<TreeNode>,
+}
+
+impl TreeNode {
+    pub(crate) fn new(path: &str, name: &'static str, kind: &'static str, state: State) -> TreeNode {
+        TreeNode {
+            path: path.to_owned(),
+            name,
+            kind,
+            state,
+            uptime_seconds: 0.0,
+            restarts: 0,
+            last_exit: None,
+            mailbox_depth: None,
+            mailbox_capacity: None,
+            restart_budget_remaining: None,
+            live: None,
+            passivations: None,
+            given_up: None,
+            stuck: 0,
+            fallen: Vec::new(),
+            children: Vec::new(),
+        }
+    }
+
+    /// The node at `path`, searched from here.
+    pub fn find(&self, path: &str) -> Option<&TreeNode> {
+        if self.path == path {
+            return Some(self);
+        }
+        self.children.iter().find_map(|child| child.find(path))
+    }
+}
+
+/// An entity that fell lately.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fallen {
+    /// Its id.
+    pub id: String,
+    /// How often it fell while it was on this list.
+    pub restarts: u32,
+    /// Why it fell last.
+    pub last_exit: Exit,
+    /// How long ago.
+    pub seconds_ago: f64,
+    /// What [`Entity::state`](crate::Entity::state) said after it was loaded again; empty before that.
+    pub state: String,
+}
