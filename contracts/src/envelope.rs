@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use prost::Message;
 use uuid::Uuid;
 
 use crate::{Event, EventId, Topic, events};
@@ -85,6 +84,8 @@ impl Topic {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use prost::Message;
+
     use super::*;
     use crate::events::orders::v1::{OrderCancelled, OrderCompleted};
 

@@ -78,7 +78,10 @@ impl Ring {
     }
 
     fn append(&mut self, batch: Vec<Arc<Envelope>>) {
-        for event in batch.into_iter().filter(|event| event.position > self.head) {
+        for event in batch {
+            if event.position <= self.head {
+                continue;
+            }
             self.head = event.position;
             self.bytes += weight(&event);
             self.events.push_back(event);

@@ -417,3 +417,20 @@ impl Patience {
         sleep(cap.mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
+
+impl From<CommitError> for crate::problem::Problem {
+    fn from(error: CommitError) -> Self {
+        use crate::problem::Problem;
+        match error {
+            CommitError::Conflict => Problem::unavailable("another request was faster", Duration::from_secs(1)),
+            CommitError::Duplicate => Problem::conflict("done-before", "Done before", error.to_string()),
+            CommitError::Refused { constraint } => {
+                tracing::error!(constraint, "an entry was refused that nobody expected to be");
+                Problem::internal()
+            }
+            CommitError::Overloaded | CommitError::Unavailable => {
+                Problem::unavailable(error.to_string(), Duration::from_secs(1))
+            }
+        }
+    }
+}

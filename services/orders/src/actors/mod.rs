@@ -1,0 +1,7 @@
+//! The living part: one actor per order, and the clock that wakes those that have waited too long.
+
+mod deadlines;
+mod order;
+
+pub use deadlines::cancel_overdue;
+pub use order::{Deadlines, Env, OrderActor, Refusal, Request};

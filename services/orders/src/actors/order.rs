@@ -1,0 +1,207 @@
+//! One order, alive. Thin: it decides with the pure core, commits, and only then believes.
+//!
+//! A panic here loses this incarnation and nothing else: the next one is loaded from the store. A version conflict
+//! (another replica was faster) loads again and decides again; it is not an error.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
+use viscount_chassis::{
+    idempotency::{self, Claim, StoredAnswer},
+    store::{CommitError, Committer, Entry, EventStore, NewEvent},
+};
+use viscount_contracts::{EventId, OrderId};
+
+use crate::{
+    domain::{self, Command, Order, Policy, Rejection, Status},
+    store::{self, Projection, Row},
+    view::OrderView,
+};
+
+/// How long the waiting states may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// For inventory's answer.
+    pub stock: Duration,
+    /// For payment's answer.
+    pub payment: Duration,
+}
+
+/// What an order needs of its surroundings.
+#[derive(Clone)]
+pub struct Env(pub Arc<EnvInner>);
+
+/// See [`Env`].
+pub struct EnvInner {
+    /// Writes.
+    pub committer: Committer<Projection>,
+    /// Reads.
+    pub store: EventStore,
+    /// What the house has decided.
+    pub policy: Policy,
+    /// How long to wait.
+    pub deadlines: Deadlines,
+}
+
+/// A command with what belongs to it.
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// The event of another service that brings it.
+    pub cause: Option<EventId>,
+    /// The key under which the answer is remembered, with the status to remember.
+    pub claim: Option<(Claim, u16)>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// Where the answer goes.
+    pub reply: Reply<Result<OrderView, Refusal>>,
+}
+
+/// Why there is no order to show.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The order says no.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The commit did not happen, or nobody knows.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The key has an answer already.
+    #[error("the key has an answer already")]
+    KeyTaken,
+    /// The store could not be read.
+    #[error("the store cannot be read: {0}")]
+    Store(String),
+}
+
+/// How often another replica may be faster before the caller is told to come again.
+const ROUNDS: usize = 8;
+
+/// See the module.
+pub struct OrderActor {
+    id: OrderId,
+    env: Env,
+    order: Option<Order>,
+}
+
+impl Entity for OrderActor {
+    const KIND: &'static str = "order";
+    type Id = OrderId;
+    type Env = Env;
+    type Message = Request;
+
+    async fn load(id: OrderId, env: Env, origin: Origin) -> Result<Self, LoadError> {
+        let order = match origin {
+            Origin::New => None,
+            Origin::Stored => load(&env, id).await.map_err(|refusal| LoadError(refusal.to_string()))?,
+        };
+        Ok(Self { id, env, order })
+    }
+
+    async fn handle(&mut self, requests: Vec<Request>) -> Next {
+        let mut next = Next::Continue;
+        for request in requests {
+            let Request { command, cause, claim, traceparent, reply } = request;
+            if next == Next::Reload {
+                match load(&self.env, self.id).await {
+                    Ok(order) => (self.order, next) = (order, Next::Continue),
+                    Err(refusal) => {
+                        reply.send(Err(refusal));
+                        continue;
+                    }
+                }
+            }
+            let answer = self.obey(command, cause, claim, traceparent).await;
+            if let Err(Refusal::Commit(_) | Refusal::Store(_)) = answer {
+                next = Next::Reload;
+            }
+            reply.send(answer);
+        }
+        next
+    }
+}
+
+impl OrderActor {
+    async fn obey(
+        &mut self,
+        command: Command,
+        cause: Option<EventId>,
+        claim: Option<(Claim, u16)>,
+        traceparent: Option<String>,
+    ) -> Result<OrderView, Refusal> {
+        for _ in 0..ROUNDS {
+            let decided = domain::decide(self.order.as_ref(), command.clone(), self.env.0.policy)?;
+            let (events, after) = self.foresee(&decided, traceparent.as_deref());
+            let Some(after) = after else { return Err(Rejection::Unknown.into()) };
+            if events.is_empty() && claim.is_none() {
+                return Ok(OrderView::from(&after));
+            }
+            let view = OrderView::from(&after);
+            let answer = claim.as_ref().map(|(claim, status)| remember(claim, *status, &view));
+            let row = Row { is_new: self.order.is_none(), due_at: self.due(&after), order: after.clone() };
+            let projection = Projection::Order { row: Box::new(row), answer };
+            let entry = Entry { events, inbox: cause, projection };
+            match self.env.0.committer.commit(entry).await {
+                Ok(_) => {
+                    self.order = Some(after);
+                    return Ok(view);
+                }
+                Err(CommitError::Conflict) => self.order = load(&self.env, self.id).await?,
+                Err(CommitError::Duplicate) => {
+                    self.order = load(&self.env, self.id).await?;
+                    return self.order.as_ref().map(OrderView::from).ok_or(Rejection::Unknown.into());
+                }
+                Err(CommitError::Refused { constraint })
+                    if claim.is_some() && (constraint.is_empty() || constraint == idempotency::CONSTRAINT) =>
+                {
+                    return Err(Refusal::KeyTaken);
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(CommitError::Conflict.into())
+    }
+
+    /// The order as it will be, and its events as they will be stored.
+    fn foresee(&self, decided: &[domain::Event], traceparent: Option<&str>) -> (Vec<NewEvent>, Option<Order>) {
+        let now = Timestamp::now();
+        let mut after = self.order.clone();
+        let mut events = Vec::with_capacity(decided.len());
+        for event in decided {
+            after = domain::evolve(self.id, after, event, now);
+            if let Some(after) = &after {
+                events.push(store::encode(event, after).traced(traceparent.map(str::to_owned)));
+            }
+        }
+        (events, after)
+    }
+
+    fn due(&self, order: &Order) -> Option<Timestamp> {
+        let wait = match order.status {
+            Status::Created => self.env.0.deadlines.stock,
+            Status::Validated => self.env.0.deadlines.payment,
+            _ => return None,
+        };
+        order.updated_at.checked_add(jiff::SignedDuration::try_from(wait).ok()?).ok()
+    }
+}
+
+fn remember(claim: &Claim, status: u16, view: &OrderView) -> StoredAnswer {
+    StoredAnswer {
+        claim: claim.clone(),
+        status,
+        location: (status == 201).then(|| format!("/v1/orders/{}", view.id)),
+        body: serde_json::to_vec(view).unwrap_or_default(),
+    }
+}
+
+async fn load(env: &Env, id: OrderId) -> Result<Option<Order>, Refusal> {
+    let envelopes = env.0.store.stream(id.uuid(), 0).await.map_err(|error| Refusal::Store(error.to_string()))?;
+    let mut order = None;
+    for envelope in &envelopes {
+        let event = store::decode(envelope).map_err(|error| Refusal::Store(error.to_string()))?;
+        order = domain::evolve(id, order, &event, envelope.occurred_at);
+    }
+    Ok(order)
+}

@@ -1,0 +1,205 @@
+//! `GET /v1/orders/{id}/stream`: websocket (subprotocol `orders.v1`, RFC 6455) or server-sent events.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Bytes, Data, Payload},
+};
+use actix_ws::{CloseCode, CloseReason, Message};
+use futures_util::{StreamExt, stream::unfold};
+use serde::Deserialize;
+use tokio::time::{self, Instant, timeout};
+use viscount_chassis::{
+    http::{Caller, MaybeCaller, PathId, Query},
+    problem::Problem,
+};
+use viscount_contracts::OrderId;
+
+use super::{
+    Api,
+    owned::owned,
+    tickets::GOOD_FOR,
+    wire::{EventBody, TicketBody},
+};
+use crate::stream::Session;
+
+const PROTOCOL: &str = "orders.v1";
+/// Pause between pings. Two without any answer, and the client is taken to be gone.
+const PING: Duration = Duration::from_secs(30);
+/// How long a slow reader is waited for.
+const SEND: Duration = Duration::from_secs(10);
+/// The largest frame that a client may send; it has nothing to say.
+const FRAME: usize = 4 * 1024;
+
+/// Where to begin, and with what admission.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StreamQuery {
+    /// Begin behind this version; 0 tells the whole story.
+    after: Option<i32>,
+    /// A ticket from `stream-ticket`, for clients that cannot set headers.
+    ticket: Option<String>,
+}
+
+/// Every change of the order with its version: first the past, then what happens, without a gap or a repeat. Ends when
+/// the order has settled.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}/stream", tag = "orders",
+    params(StreamQuery, ("Last-Event-ID" = Option<i32>, Header, description = "Like after, for server-sent events")),
+    responses(
+        (status = 101, description = "Websocket, subprotocol orders.v1; each text frame is an event", body = EventBody),
+        (status = 200, description = "Server-sent events", body = EventBody, content_type = "text/event-stream"),
+        (status = 204, description = "Server-sent events: the order has settled and there is nothing more"),
+        (status = 404, description = "No such order of yours"),
+    ),
+    security(("bearer" = []), ())
+)]
+pub async fn stream(
+    api: Data<Api>,
+    caller: MaybeCaller,
+    id: PathId<OrderId>,
+    query: Query<StreamQuery>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    let query = query.into_inner();
+    match (&query.ticket, &caller.0) {
+        (Some(ticket), _) if api.tickets.redeem(ticket, id).await? => {}
+        (Some(_), _) => return Err(Problem::unauthorized("the ticket is used up, expired or for another order")),
+        (None, Some(caller)) => drop(owned(&api, caller, id).await?),
+        (None, None) => return Err(Problem::unauthorized("a token or a ticket is needed")),
+    }
+    let after = query.after.map_or_else(|| last_event_id(&request), Ok)?;
+    let session = Session::new(id, after.max(0), api.hub.clone(), api.store.clone());
+    if request.headers().contains_key(header::UPGRADE) {
+        websocket(&request, payload, session)
+    } else if accepts_events(&request) {
+        events(session).await
+    } else {
+        Err(Problem::new(406, "not-acceptable", "Not acceptable")
+            .with_detail("upgrade to a websocket, or accept text/event-stream"))
+    }
+}
+
+/// A one-time ticket for the stream, for browsers, which cannot set headers on a websocket.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/stream-ticket", tag = "orders",
+    responses((status = 200, description = "A ticket", body = TicketBody), (status = 404, description = "No such order of yours")),
+    security(("bearer" = []))
+)]
+pub async fn ticket(api: Data<Api>, caller: Caller, id: PathId<OrderId>) -> Result<HttpResponse, Problem> {
+    let id = id.into_inner();
+    owned(&api, &caller, id).await?;
+    let ticket = api.tickets.issue(id).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(TicketBody { ticket, expires_in: GOOD_FOR }))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<i32, Problem> {
+    match request.headers().get("Last-Event-ID") {
+        None => Ok(0),
+        Some(id) => id
+            .to_str()
+            .ok()
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| Problem::bad_request("Last-Event-ID is the version of an event")),
+    }
+}
+
+fn accepts_events(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT);
+    accepted.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/event-stream"))
+}
+
+fn websocket(request: &HttpRequest, payload: Payload, mut session: Session) -> Result<HttpResponse, Problem> {
+    let (mut response, mut socket, frames) =
+        actix_ws::handle(request, payload).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    if offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == PROTOCOL)) {
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(PROTOCOL));
+    }
+    let mut frames = frames.max_frame_size(FRAME);
+    actix_web::rt::spawn(async move {
+        let mut ping = time::interval_at(Instant::now() + PING, PING);
+        let mut heard = Instant::now();
+        let reason = loop {
+            tokio::select! {
+                event = session.next() => match event {
+                    Ok(Some(event)) => {
+                        let text = serde_json::to_string(&event).unwrap_or_default();
+                        match timeout(SEND, socket.text(text)).await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(_)) => return,
+                            Err(_) => break CloseReason { code: CloseCode::Policy, description: Some("too slow".into()) },
+                        }
+                    }
+                    Ok(None) => break CloseCode::Normal.into(),
+                    Err(error) => {
+                        tracing::warn!(%error, "a stream ends early");
+                        break CloseReason { code: CloseCode::Again, description: Some("come again".into()) };
+                    }
+                },
+                frame = frames.next() => {
+                    heard = Instant::now();
+                    match frame {
+                        Some(Ok(Message::Ping(bytes))) => {
+                            if !matches!(timeout(SEND, socket.pong(&bytes)).await, Ok(Ok(()))) {
+                                return;
+                            }
+                        }
+                        Some(Ok(Message::Close(_))) => break CloseCode::Normal.into(),
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) => break CloseCode::Protocol.into(),
+                        None => return,
+                    }
+                }
+                _ = ping.tick() => {
+                    if heard.elapsed() > 2 * PING + SEND || !matches!(timeout(SEND, socket.ping(b"")).await, Ok(Ok(()))) {
+                        return;
+                    }
+                }
+            }
+        };
+        let _ = timeout(SEND, socket.close(Some(reason))).await;
+    });
+    Ok(response)
+}
+
+async fn events(mut session: Session) -> Result<HttpResponse, Problem> {
+    let over = session.is_over().await.map_err(|error| {
+        tracing::warn!(%error, "a stream cannot begin");
+        Problem::unavailable("the order cannot be read at the moment", Duration::from_secs(1))
+    })?;
+    if over {
+        // Tells an EventSource not to come again.
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let frames = unfold(Some(session), |session| async move {
+        let mut session = session?;
+        match timeout(PING, session.next()).await {
+            Err(_) => Some((Ok(Bytes::from_static(b": ping\n\n")), Some(session))),
+            Ok(Ok(Some(event))) => {
+                let data = serde_json::to_string(&event).unwrap_or_default();
+                let frame = format!("id: {}\nevent: order\ndata: {data}\n\n", event.version);
+                Some((Ok::<_, std::convert::Infallible>(Bytes::from(frame)), Some(session)))
+            }
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a stream ends early");
+                None
+            }
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(frames))
+}

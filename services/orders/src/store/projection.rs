@@ -1,0 +1,118 @@
+//! Orders as reads and lists see them.
+
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
+use sqlx::{PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
+use viscount_contracts::{Currency, Money, OrderId, UserId};
+
+use crate::{domain::Status, view::OrderView};
+
+/// The orders table, for reading.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    pool: PgPool,
+}
+
+/// Which orders to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this buyer's.
+    pub customer: Option<UserId>,
+    /// Only in this status.
+    pub status: Option<Status>,
+    /// Only those accepted after this moment.
+    pub created_after: Option<Timestamp>,
+    /// Only those accepted before this moment.
+    pub created_before: Option<Timestamp>,
+    /// Only those older than this one.
+    pub before: Option<OrderId>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// An order with its owner.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Whose it is.
+    pub customer: UserId,
+    /// What it looks like.
+    pub view: OrderView,
+}
+
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "select id, customer_id, status, version, total, currency, refunded, lines, reason, created_at, updated_at
+             from orders ",
+            $rest
+        )
+    };
+}
+
+impl Orders {
+    /// The orders of this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// One order.
+    pub async fn find(&self, id: OrderId) -> Result<Option<Listed>, sqlx::Error> {
+        sqlx::query(columns!("where id = $1"))
+            .bind(id.uuid())
+            .try_map(|row| read(&row))
+            .fetch_optional(&self.pool)
+            .await
+    }
+
+    /// The newest orders that pass the filter.
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, sqlx::Error> {
+        sqlx::query(columns!(
+            "where ($1::uuid is null or customer_id = $1) and ($2::text is null or status = $2)
+               and ($3::timestamptz is null or created_at > $3) and ($4::timestamptz is null or created_at < $4)
+               and ($5::uuid is null or id < $5)
+             order by id desc limit $6"
+        ))
+        .bind(filter.customer.map(Uuid::from))
+        .bind(filter.status.map(Status::name))
+        .bind(filter.created_after.map(|at| at.to_sqlx()))
+        .bind(filter.created_before.map(|at| at.to_sqlx()))
+        .bind(filter.before.map(Uuid::from))
+        .bind(filter.limit)
+        .try_map(|row| read(&row))
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    /// Orders whose state has waited long enough, the longest overdue first.
+    pub async fn due(&self, limit: i64) -> Result<Vec<OrderId>, sqlx::Error> {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("select id from orders where due_at <= now() order by due_at limit $1")
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(ids.into_iter().map(OrderId::from).collect())
+    }
+}
+
+fn read(row: &PgRow) -> Result<Listed, sqlx::Error> {
+    let customer = UserId::from(row.try_get::<Uuid, _>("customer_id")?);
+    let broken = |what: &str| sqlx::Error::Decode(format!("orders.{what} is not readable").into());
+    let status: String = row.try_get("status")?;
+    let currency: Currency = row.try_get::<String, _>("currency")?.parse().map_err(|_| broken("currency"))?;
+    let raw = |json: String, what: &str| serde_json::value::RawValue::from_string(json).map_err(|_| broken(what));
+    let reason: Option<String> = row.try_get("reason")?;
+    let view = OrderView {
+        id: OrderId::from(row.try_get::<Uuid, _>("id")?),
+        status: Status::ALL.into_iter().find(|known| known.name() == status).ok_or_else(|| broken("status"))?,
+        version: row.try_get("version")?,
+        customer_id: customer,
+        lines: raw(row.try_get("lines")?, "lines")?,
+        total: Money::new(row.try_get("total")?, currency),
+        refunded: Money::new(row.try_get("refunded")?, currency),
+        reason: reason.map(|reason| raw(reason, "reason")).transpose()?,
+        created_at: row.try_get::<SqlTimestamp, _>("created_at")?.to_jiff(),
+        updated_at: row.try_get::<SqlTimestamp, _>("updated_at")?.to_jiff(),
+    };
+    Ok(Listed { customer, view })
+}

@@ -1,0 +1,83 @@
+//! The hub reads the orders topic as a broadcast and hands each event to those who watch its order. It does not matter
+//! where the order's actor lives: every replica's hub sees every order.
+
+use std::{collections::HashMap, sync::Arc};
+
+use metrics::gauge;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+use viscount_chassis::log::{EventLog, LogError};
+use viscount_contracts::{Envelope, OrderId, Topic};
+
+use crate::metrics::STREAM_WATCHERS;
+
+/// Events that one watcher may be behind before it has to read from the store again.
+const BEHIND: usize = 8;
+
+type Watchers = HashMap<Uuid, Vec<mpsc::Sender<Arc<Envelope>>>>;
+
+/// Who watches which order. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct StreamHub {
+    watchers: Arc<Mutex<Watchers>>,
+}
+
+impl StreamHub {
+    /// Begins to watch. Subscribe first, then read the past: what comes in between is in the channel. The channel
+    /// closes when the watcher is too slow or the hub began anew; then subscribe and read the past again.
+    pub fn watch(&self, order: OrderId) -> mpsc::Receiver<Arc<Envelope>> {
+        let (sender, receiver) = mpsc::channel(BEHIND);
+        self.watchers.lock().entry(order.uuid()).or_default().push(sender);
+        gauge!(STREAM_WATCHERS).increment(1.0);
+        receiver
+    }
+
+    /// Follows the topic for ever. Run as a supervised task.
+    pub async fn follow(self, log: Arc<dyn EventLog>) -> Result<(), LogError> {
+        let head = log.head(Topic::Orders).await?;
+        // Whoever subscribed before this moment may have missed something: let them read the past again.
+        let before = std::mem::take(&mut *self.watchers.lock());
+        gauge!(STREAM_WATCHERS).decrement(before.values().map(Vec::len).sum::<usize>() as f64);
+        drop(before);
+        let mut reader = log.reader(Topic::Orders, head);
+        loop {
+            let events = reader.next(512).await?;
+            let mut watchers = self.watchers.lock();
+            for event in &events {
+                deliver(&mut watchers, event);
+            }
+        }
+    }
+
+    /// Forgets watchers that have gone. Run as a supervised task.
+    pub async fn forget_gone(self) -> Result<(), std::convert::Infallible> {
+        let mut pace = tokio::time::interval(std::time::Duration::from_secs(10));
+        loop {
+            pace.tick().await;
+            let mut watchers = self.watchers.lock();
+            watchers.retain(|_, senders| {
+                senders.retain(|sender| keep(!sender.is_closed()));
+                !senders.is_empty()
+            });
+            if watchers.capacity() > 4 * watchers.len() + 64 {
+                watchers.shrink_to_fit();
+            }
+        }
+    }
+}
+
+fn deliver(watchers: &mut Watchers, event: &Arc<Envelope>) {
+    let Some(senders) = watchers.get_mut(&event.key) else { return };
+    senders.retain(|sender| keep(sender.try_send(event.clone()).is_ok()));
+    if senders.is_empty() {
+        watchers.remove(&event.key);
+    }
+}
+
+fn keep(keep: bool) -> bool {
+    if !keep {
+        gauge!(STREAM_WATCHERS).decrement(1.0);
+    }
+    keep
+}
