@@ -11,6 +11,8 @@ mod keys;
 mod principal;
 mod refresh;
 mod role;
+mod signing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod verifier;
@@ -19,4 +21,5 @@ pub use claims::{Claims, SignError, sign};
 pub use error::AuthError;
 pub use principal::{Caller, MaybeCaller, Principal, bearer};
 pub use role::{Role, Roles, UnknownRole};
+pub use signing::{KeyError, SigningKey};
 pub use verifier::{AuthConfig, JwksSource, Verifier};

@@ -11,12 +11,14 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use crate::resilience::{BreakerConfig, Guard, GuardConfig, Verdict};
+
 /// How often keys are fetched when nobody asks.
 const EVERY: Duration = Duration::from_secs(60);
 /// The shortest pause between two fetches.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// First and longest pause after a failed fetch.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How long one fetch may take.
 const FETCH_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a request waits for fresh keys.
@@ -83,10 +85,20 @@ impl Refresher {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| format!("http client: {error}"))?;
+        let guard = Guard::new(GuardConfig {
+            deadline: FETCH_DEADLINE,
+            breaker: BreakerConfig {
+                open_for: Duration::from_millis(250),
+                open_at_most: BACKOFF.1,
+                ..Default::default()
+            },
+            ..GuardConfig::named("jwks")
+        });
         let mut failures = 0u32;
         loop {
             let started = Instant::now();
-            match fetch(&client, url).await {
+            // No retry inside the guard: the loop itself is one.
+            match guard.call(false, || fetch(&client, url), verdict).await {
                 Ok(set) => {
                     install(&set);
                     if failures > 0 || *self.fetched.borrow() == 0 {
@@ -104,13 +116,17 @@ impl Refresher {
                     failures = failures.saturating_add(1);
                     // Services start in any order: the first refusals are nothing to wake anybody for.
                     if failures == 5 {
-                        warn!(error, "token keys cannot be fetched, still trying");
+                        warn!(error = %error, "token keys cannot be fetched, still trying");
                     }
                     sleep_until(Instant::now() + pause(failures)).await;
                 }
             }
         }
     }
+}
+
+fn verdict(result: &Result<JwkSet, String>) -> Verdict {
+    if result.is_ok() { Verdict::Success } else { Verdict::Failure }
 }
 
 /// Doubles from the first pause to the longest, with up to half taken off by chance.
