@@ -66,6 +66,12 @@ impl Account {
         ))
     }
 
+    /// The last resort of root, for its test.
+    #[cfg(test)]
+    pub(super) fn other() -> Self {
+        Self::Other(unprivileged(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()))
+    }
+
     /// A command that will run under this account, in a process group of its own (a Ctrl-C in the terminal is
     /// for us, not for the server).
     pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
@@ -153,6 +159,7 @@ fn unprivileged(users: &str) -> User {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

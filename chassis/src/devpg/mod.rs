@@ -47,12 +47,14 @@ pub use error::DevPgError;
 pub use owner::GRACE_SECONDS;
 pub use provision::provision;
 
+use cluster::Password;
 use keeper::Keeper;
 use owner::Lifetime;
 use server::Server;
 
 /// Between two looks at something that is about to happen in another process. Only ever on a thread that may
 /// block.
+#[expect(clippy::disallowed_methods, reason = "all of this module runs on blocking threads")]
 fn pause() {
     std::thread::sleep(std::time::Duration::from_millis(5));
 }
@@ -84,7 +86,7 @@ pub struct DevPostgres {
     keeper: Keeper,
     data_dir: PathBuf,
     port: u16,
-    password: String,
+    password: Password,
     version: String,
     taken_over: bool,
 }
@@ -107,7 +109,7 @@ impl DevPostgres {
         Ok(Self {
             data_dir: server.data_dir().to_owned(),
             port: server.port(),
-            password: server.password().to_owned(),
+            password: server.password().clone(),
             version: server.version().to_string(),
             taken_over: server.taken_over(),
             keeper: Keeper::watch(server)?,
@@ -116,7 +118,7 @@ impl DevPostgres {
 
     /// Connection URL of the superuser for one database.
     pub fn url(&self, database: &str) -> String {
-        provision::url(self.port, settings::SUPERUSER, &self.password, database)
+        provision::url(self.port, settings::SUPERUSER, self.password.reveal(), database)
     }
 
     /// Connection URL for making databases and roles ([`provision`]).

@@ -29,6 +29,17 @@ pub(super) enum Lifetime {
     ThrowAway,
 }
 
+impl Lifetime {
+    /// How clients log in. A throw-away server takes the password as it is: the exchange that hides it from whoever
+    /// might sit on the port of a stopped server costs every connection of an unoptimised test 40 ms.
+    pub(super) fn login(self) -> &'static str {
+        match self {
+            Self::Handover => "scram-sha-256",
+            Self::ThrowAway => "password",
+        }
+    }
+}
+
 /// Arguments: folder, owner's line in the lock file, seconds to wait, signal, keep or remove.
 const WATCHER: &str = r#"
 cat > /dev/null

@@ -231,6 +231,7 @@ fn how_it_ended(status: std::process::ExitStatus) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

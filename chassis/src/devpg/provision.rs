@@ -146,6 +146,7 @@ pub(super) fn url(port: u16, user: &str, password: &str, database: &str) -> Stri
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

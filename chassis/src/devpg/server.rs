@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::binaries::{Binaries, Sources, Version};
-use super::cluster::Folder;
+use super::cluster::{Folder, NewCluster, Password};
 use super::owner::{Lifetime, Owner};
 use super::postmaster::{Postmaster, StartFailure, clear_stale};
 use super::{DevPgError, DevPostgresConfig, settings};
@@ -25,7 +25,7 @@ pub(super) struct Server {
     account: Account,
     binaries: Binaries,
     settings: Vec<String>,
-    password: String,
+    password: Password,
     port: u16,
     taken_over: bool,
     lifetime: Lifetime,
@@ -59,7 +59,8 @@ impl Server {
                 // Only now: a server that still ran under another account would lose its files.
                 account.take(folder.root())?;
                 if made_by.is_none() {
-                    folder.init(account, &binaries, config.fsync)?;
+                    let new = NewCluster { fsync: config.fsync, login: lifetime.login() };
+                    folder.init(account, &binaries, new)?;
                 }
                 start.fresh(config.port)?
             }
@@ -91,7 +92,7 @@ impl Server {
         self.port
     }
 
-    pub(super) fn password(&self) -> &str {
+    pub(super) fn password(&self) -> &Password {
         &self.password
     }
 
@@ -265,5 +266,51 @@ impl Start<'_> {
             self.binaries.program("postgres").display(),
             self.settings.join("\n")
         )
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    /// The kernel's number of the user who runs the server.
+    fn runs_as(server: &Server) -> u32 {
+        fs::metadata(format!("/proc/{}", server.pid())).expect("it runs").uid()
+    }
+
+    #[test]
+    fn root_without_namespaces_runs_it_as_another_user_and_can_change_over() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("for everybody");
+        let config = DevPostgresConfig::new(dir.path().join("data"));
+        let start = |account| Server::start_as(account, config.clone(), Lifetime::Handover).expect("starts");
+
+        let mut made = start(Account::other());
+        assert_ne!(runs_as(&made), 0);
+        made.stop().expect("stops");
+
+        let chosen = Account::choose().expect("an account");
+        start(chosen).stop().expect("root takes the folder over");
+        let mut again = start(Account::other());
+        assert_ne!(runs_as(&again), 0, "and gives it back");
+        again.stop().expect("stops");
+    }
+
+    #[test]
+    fn a_folder_the_other_user_cannot_enter_is_one_clear_line() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("for root alone");
+        let config = DevPostgresConfig::new(dir.path().join("data"));
+        let error = Server::start_as(Account::other(), config, Lifetime::Handover).expect_err("cannot enter");
+        assert!(matches!(error, DevPgError::Account(_)), "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
     }
 }
