@@ -49,4 +49,6 @@ pub enum Verdict {
     Failure,
     /// The callee failed in a way that may pass: an idempotent call is tried again while the budget lasts.
     Retryable,
+    /// Says nothing about the callee: the caller's own side broke off.
+    Neutral,
 }

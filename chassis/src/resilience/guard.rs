@@ -155,6 +155,7 @@ impl Guard {
                 watch.settle(match verdict {
                     Verdict::Success => Outcome::Success,
                     Verdict::Failure | Verdict::Retryable => Outcome::Failure,
+                    Verdict::Neutral => Outcome::Cancelled,
                 });
                 (result.map_err(CallError::Inner), verdict == Verdict::Retryable)
             }
@@ -224,6 +225,7 @@ impl Watch<'_> {
         if let Some(ticket) = self.ticket.take() {
             match outcome {
                 Outcome::Success => ticket.success(),
+                Outcome::Cancelled => drop(ticket),
                 _ => ticket.failure(),
             }
         }

@@ -94,7 +94,7 @@ impl KeyedLimiter {
     }
 
     /// The key of an authenticated subject.
-    pub fn principal(&self, subject: &str) -> LimitKey {
+    pub fn principal<S: std::hash::Hash + ?Sized>(&self, subject: &S) -> LimitKey {
         LimitKey(Who::Principal(self.hasher.hash_one(subject)))
     }
 

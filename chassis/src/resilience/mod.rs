@@ -31,6 +31,7 @@ pub mod metrics;
 mod tests;
 
 pub use breaker::BreakerState;
+pub use budget::RetryBudget;
 pub use config::{BreakerConfig, BulkheadConfig, FailureRate, GuardConfig, LimiterConfig, RetryConfig};
 pub use error::{CallError, Verdict};
 pub use guard::Guard;

@@ -1,0 +1,60 @@
+//! What the gateway answers itself: health, metrics, documentation.
+
+mod docs;
+mod health;
+mod openapi;
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use crate::refusal::Refusal;
+use crate::routes::Own;
+use crate::server::PhaseWatch;
+use crate::upstream::Upstream;
+use crate::wire::body::Body;
+
+/// Answers that need no service, or all of them.
+pub(crate) struct OwnAnswers {
+    upstream: Arc<Upstream>,
+    phase: PhaseWatch,
+    document: openapi::Cache,
+}
+
+impl OwnAnswers {
+    pub(crate) fn new(upstream: Arc<Upstream>, phase: PhaseWatch) -> Self {
+        OwnAnswers { upstream, phase, document: openapi::Cache::new() }
+    }
+
+    pub(crate) async fn answer(&self, own: Own, path: &str) -> Result<Response<Body>, Refusal> {
+        Ok(match own {
+            Own::Livez => json(StatusCode::OK, &serde_json::json!({"status": "alive"})),
+            Own::Readyz => health::readyz(&self.upstream, self.phase.now()),
+            Own::Metrics => of_type(
+                viscount_chassis::telemetry::metrics::CONTENT_TYPE,
+                viscount_chassis::telemetry::metrics::render(),
+            ),
+            Own::OpenApi => of_type("application/json", self.document.get(&self.upstream).await),
+            Own::Docs => docs::index(),
+            Own::DocsFile => docs::file(path.rsplit('/').next().unwrap_or_default()).ok_or(Refusal::NoSuchDocument)?,
+        })
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    // Our own structures always serialize.
+    let mut response = of_type("application/json", serde_json::to_vec(value).unwrap_or_default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn of_type(media_type: &str, body: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::own(body));
+    if let Ok(media_type) = HeaderValue::from_str(media_type) {
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    response
+}
