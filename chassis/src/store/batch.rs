@@ -109,6 +109,11 @@ pub fn bind_events<'q, P>(
 /// the service has run (its `where` asks for their row counts), so that nobody waits for anything else while holding it.
 /// `events` are all the rows of `$1…$7`, positioned in the order of the arrays.
 pub fn statement(ctes: &[(&str, &str)]) -> String {
+    statement_returning(ctes, &[])
+}
+
+/// The same, whose one row has these expressions behind `position`: what a service learns from its own CTEs.
+pub fn statement_returning(ctes: &[(&str, &str)], columns: &[&str]) -> String {
     let mut sql =
         String::from("with inboxed as (insert into inbox (event_id) select unnest($8::uuid[]) returning 1)");
     for (name, body) in ctes {
@@ -129,7 +134,11 @@ written as (
     from head, unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[], $7::text[])
         with ordinality as e (stream, version, event_id, kind, data, at, trace, n)
 )
-select position from head",
+select position",
     );
+    for column in columns {
+        let _ = write!(sql, ", {column}");
+    }
+    sql.push_str(" from head");
     sql
 }
