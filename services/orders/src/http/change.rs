@@ -101,8 +101,11 @@ pub async fn panic(
 ) -> Result<HttpResponse, Problem> {
     caller.require(viscount_chassis::auth::Role::Admin)?;
     tracing::warn!(path = request.path(), "a fault is injected");
-    api.router.crash(id.into_inner())?;
-    Ok(HttpResponse::Accepted().finish())
+    if api.router.crash(id.into_inner()) {
+        Ok(HttpResponse::Accepted().finish())
+    } else {
+        Err(Problem::conflict("not-alive", "Not alive", "no actor of this order is alive at the moment"))
+    }
 }
 
 async fn ask(

@@ -4,4 +4,4 @@ mod hub;
 mod session;
 
 pub use hub::StreamHub;
-pub use session::{Session, StreamError};
+pub use session::Session;

@@ -1,0 +1,154 @@
+//! For the tests of every service: a platform around it, with a real database, a real log and real tokens.
+//!
+//! ```no_run
+//! use viscount_chassis::{auth::Role, testing::{TestBed, run}};
+//! use viscount_contracts::UserId;
+//!
+//! # static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
+//! run(async {
+//!     let bed = TestBed::start().await;
+//!     let database = bed.database(&MIGRATIONS, "catalog").await;
+//!     let token = bed.token(Role::Admin, UserId::new());
+//!     // start the service with `database` and `bed.platform()`, then call it with `token`
+//! });
+//! ```
+//!
+//! Functions here panic: a test without its surroundings has nothing else to say.
+#![allow(clippy::expect_used, reason = "a test without its surroundings has nothing else to say")]
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use sqlx::{PgConnection, migrate::Migrator};
+use uuid::Uuid;
+use viscount_actors::{Intensity, Supervisor};
+use viscount_contracts::{Event, EventId, Topic, UserId};
+
+use crate::{
+    auth::{Role, testing::TestIssuer},
+    devpg::testing::test_database,
+    log::EmbeddedLog,
+    service::Platform,
+    store::{
+        Batch, Committer, CommitterSpec, Database, DatabaseConfig, Entry, EventStore, NewEvent, Writer, bind_events,
+        statement,
+    },
+};
+
+/// Runs a test's body where services run: inside an actix system.
+pub fn run<T>(body: impl Future<Output = T>) -> T {
+    actix_rt::System::new().block_on(body)
+}
+
+/// Looks until there is something, at most 20 seconds.
+///
+/// # Panics
+/// When nothing came.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut() -> F) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking).await.expect("it should have come within 20 s")
+}
+
+/// Everything that a service needs around it.
+pub struct TestBed {
+    issuer: TestIssuer,
+    platform: Platform,
+}
+
+impl TestBed {
+    /// A fresh platform with an embedded log of its own.
+    pub async fn start() -> Self {
+        let issuer = TestIssuer::new();
+        let platform = Platform {
+            log: Arc::new(EmbeddedLog::new()),
+            verifier: issuer.verifier(),
+            host: "127.0.0.1".to_owned(),
+            fault_injection: true,
+            on_failure: Arc::new(|service, exit| panic!("service {service} gave up: {exit}")),
+        };
+        Self { issuer, platform }
+    }
+
+    /// What the service is started with.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// An access token.
+    pub fn token(&self, role: Role, subject: UserId) -> String {
+        self.issuer.token(subject, role)
+    }
+
+    /// A new database, migrated: the chassis's tables and the service's.
+    pub async fn database(&self, migrations: &'static Migrator, name: &str) -> DatabaseConfig {
+        let database = test_database(name, |url| async move {
+            let database = Database::lazy(&DatabaseConfig::new(url))?;
+            database.migrate(migrations).await?;
+            database.close().await;
+            Ok::<_, crate::store::DatabaseError>(())
+        });
+        DatabaseConfig::new(database.await.url)
+    }
+
+    /// Plays another service: publishes events of its topic, from a real events table.
+    pub async fn topic(&self, topic: Topic) -> TestTopic {
+        static NONE: Migrator = Migrator::DEFAULT;
+        let config = self.database(&NONE, "chassis").await;
+        let database = Database::lazy(&config).expect("a pool");
+        let store = EventStore::new(topic, database.pool().clone());
+        let publisher = self.platform.log.publisher(store.clone());
+        let tree = Supervisor::root(topic.service(), Intensity::default(), |_| {});
+        let spec = CommitterSpec::default();
+        let committer = Committer::start(&tree, store, database.pool().clone(), publisher, EventsOnly::default(), spec);
+        TestTopic { committer, _tree: tree }
+    }
+}
+
+/// Another service's topic.
+pub struct TestTopic {
+    committer: Committer<()>,
+    _tree: Supervisor,
+}
+
+impl TestTopic {
+    /// Publishes an event as that service would.
+    pub async fn publish<E: Event>(&self, key: impl Into<Uuid>, version: i32, event: &E) -> EventId {
+        let event = NewEvent::new(key, version, event, Timestamp::now());
+        let id = event.id;
+        self.publish_raw(event).await;
+        id
+    }
+
+    /// Publishes an event as it is: with any id, kind and bytes.
+    pub async fn publish_raw(&self, event: NewEvent) {
+        let entry = Entry { events: vec![event], inbox: None, projection: () };
+        self.committer.commit(entry).await.expect("a test event is committed");
+    }
+}
+
+/// Writes events and nothing else: for tests of what is built on the store.
+pub struct EventsOnly {
+    sql: String,
+}
+
+impl Default for EventsOnly {
+    fn default() -> Self {
+        Self { sql: statement(&[]) }
+    }
+}
+
+impl Writer for EventsOnly {
+    type Projection = ();
+
+    async fn write(&self, connection: &mut PgConnection, batch: &Batch<'_, ()>) -> Result<i64, sqlx::Error> {
+        let row = bind_events(sqlx::query(sqlx::AssertSqlSafe(self.sql.as_str())), batch).fetch_one(connection).await?;
+        sqlx::Row::try_get(&row, 0)
+    }
+}

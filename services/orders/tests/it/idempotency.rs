@@ -1,0 +1,65 @@
+//! One key, one order.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use serde_json::Value;
+use viscount_chassis::testing::run;
+use viscount_contracts::UserId;
+
+use crate::app::TestApp;
+
+#[test]
+fn the_same_key_a_hundred_times_at_once_makes_one_order() {
+    run(async {
+        let app = TestApp::start().await;
+        app.order(1).await;
+        let body = app.basket(2);
+        let answers = join_all((0..100).map(|_| app.create_as(app.buyer, "once", &body))).await;
+        let mut bodies = HashSet::new();
+        for answer in answers {
+            match answer.status() {
+                StatusCode::CREATED => drop(bodies.insert(answer.text().await.unwrap())),
+                StatusCode::CONFLICT => {}
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(bodies.len(), 1);
+        let replay = app.create_as(app.buyer, "once", &body).await;
+        assert_eq!(replay.headers()["Idempotent-Replayed"], "true");
+        assert!(replay.headers().contains_key("Location"));
+        assert!(bodies.contains(&replay.text().await.unwrap()));
+        let list: Value = app.get("/v1/orders").await.json().await.unwrap();
+        assert_eq!(list["items"].as_array().unwrap().len(), 2);
+    });
+}
+
+/// A collision must not return somebody else's order, nor an answer to another request.
+#[test]
+fn a_key_belongs_to_its_buyer_and_its_request() {
+    run(async {
+        let app = TestApp::start().await;
+        app.order(1).await;
+        let first: Value = app.create_as(app.buyer, "k", &app.basket(1)).await.json().await.unwrap();
+        let other: Value = app.create_as(UserId::new(), "k", &app.basket(1)).await.json().await.unwrap();
+        assert_ne!(first["id"], other["id"]);
+        let changed = app.create_as(app.buyer, "k", &app.basket(2)).await;
+        assert_eq!(changed.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let problem: Value = changed.json().await.unwrap();
+        assert_eq!(problem["type"], "/problems/idempotency-key-reused");
+    });
+}
+
+/// A refused request leaves nothing behind: corrected, it may come with the same key.
+#[test]
+fn a_refused_request_does_not_use_up_its_key() {
+    run(async {
+        let app = TestApp::start().await;
+        app.order(1).await;
+        let mut wrong = app.basket(1);
+        wrong["payment"]["method"] = "barter".into();
+        assert_eq!(app.create_as(app.buyer, "k", &wrong).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(app.create_as(app.buyer, "k", &app.basket(1)).await.status(), StatusCode::CREATED);
+    });
+}

@@ -1,0 +1,236 @@
+//! The order's life, step by step.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use viscount_chassis::testing::{eventually, run};
+use viscount_contracts::UserId;
+
+use crate::app::TestApp;
+
+#[test]
+fn stock_then_payment_completes_an_order() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.completed(2).await;
+        let order = app.show(id).await;
+        assert_eq!(order["total"], json!({"amount": 4_200, "currency": "GBP"}));
+        assert_eq!(order["lines"][0]["quantity"], 2);
+        let kinds = ["OrderCreated", "OrderValidated", "OrderPaymentProcessed", "OrderCompleted"];
+        let expected: Vec<_> = (1..).zip(kinds.map(str::to_owned)).collect();
+        assert_eq!(app.history(id).await, expected);
+    });
+}
+
+#[test]
+fn an_order_without_stock_is_rejected_with_its_short_lines() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(3).await;
+        app.short(id).await;
+        let order = app.until_status(id, "rejected").await;
+        assert_eq!(order["reason"]["code"], "insufficient_stock");
+        assert_eq!(order["reason"]["lines"][0]["available"], 1);
+    });
+}
+
+#[test]
+fn a_declined_payment_rejects_the_order() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        app.reserved(id).await;
+        app.until_status(id, "validated").await;
+        app.declined(id).await;
+        assert_eq!(app.until_status(id, "rejected").await["reason"]["code"], "payment_declined");
+    });
+}
+
+/// Two topics race: the payment is read before the reservation. It is kept, never retried at the head of the line.
+#[test]
+fn a_payment_that_is_read_before_the_reservation_completes_the_order_all_the_same() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        app.paid(id, 2_100).await;
+        eventually(|| async { (app.history(id).await.len() == 2).then_some(()) }).await;
+        app.reserved(id).await;
+        app.until_status(id, "completed").await;
+    });
+}
+
+#[test]
+fn a_cancelled_order_that_is_paid_afterwards_gives_the_money_back_once() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let path = format!("/v1/orders/{id}/cancel");
+        for _ in 0..2 {
+            let cancelled = app.post(&path, &app.token(app.buyer), "-", &json!({"reason": "changed my mind"})).await;
+            assert_eq!(cancelled.status(), StatusCode::OK);
+        }
+        app.paid(id, 2_100).await;
+        eventually(|| async { (app.history(id).await.len() == 4).then_some(()) }).await;
+        app.money_back(id, 2, &id.to_string(), 2_100).await;
+        let refunded = eventually(|| async {
+            let order = app.show(id).await;
+            (order["refunded"]["amount"] == 2_100).then_some(order)
+        })
+        .await;
+        assert_eq!(refunded["status"], "cancelled");
+    });
+}
+
+#[test]
+fn a_completed_order_cannot_be_cancelled_any_more() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.completed(1).await;
+        let response = app.post(&format!("/v1/orders/{id}/cancel"), &app.token(app.buyer), "-", &json!({})).await;
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!((&problem["type"], &problem["status"]), (&json!("/problems/order-state"), &json!(409)));
+    });
+}
+
+#[test]
+fn part_refunds_add_up_and_never_exceed_what_was_captured() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.completed(1).await;
+        let path = format!("/v1/orders/{id}/refund");
+        let refund = |key: &'static str, amount: i64| {
+            let (app, path) = (&app, path.clone());
+            async move {
+                let body = json!({"amount": {"amount": amount, "currency": "GBP"}, "reason": "late"});
+                app.post(&path, &app.token(app.buyer), key, &body).await
+            }
+        };
+        // Two equal partial refunds are both legitimate; the same key again is the same refund.
+        for (key, status) in [("a", 200), ("a", 200), ("b", 200)] {
+            assert_eq!(refund(key, 1_000).await.status(), status);
+        }
+        assert_eq!(refund("c", 101).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(refund("d", 0).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let body: Value = app.get(&format!("/v1/orders/{id}/events")).await.json().await.unwrap();
+        let ids: Vec<_> = body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["type"] == "OrderRefundRequested")
+            .map(|event| event["data"]["refund_id"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(ids.len(), 2);
+        app.money_back(id, 2, &ids[0], 1_000).await;
+        app.until_status(id, "partially_refunded").await;
+        app.money_back(id, 3, &ids[1], 1_000).await;
+        eventually(|| async { (app.show(id).await["refunded"]["amount"] == 2_000).then_some(()) }).await;
+    });
+}
+
+/// A timeout that somebody does emit: nobody has to touch the order.
+#[test]
+fn an_order_that_waits_too_long_cancels_itself() {
+    run(async {
+        let app = TestApp::start_with([("ORDERS_STOCK_DEADLINE", "50ms")]).await;
+        let id = app.order(1).await;
+        assert_eq!(app.until_status(id, "cancelled").await["reason"]["code"], "deadline");
+    });
+}
+
+#[test]
+fn an_order_of_somebody_else_does_not_exist() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let other = app.token(UserId::new());
+        for path in ["", "/events", "/stream"] {
+            let url = app.url(&format!("/v1/orders/{id}{path}"));
+            let response = app.http.get(url).bearer_auth(&other).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        for path in ["cancel", "refund", "stream-ticket"] {
+            let response = app.post(&format!("/v1/orders/{id}/{path}"), &other, "k", &json!({"reason": ""})).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        let list = app.http.get(app.url("/v1/orders")).bearer_auth(&other).send().await.unwrap();
+        assert_eq!(list.json::<Value>().await.unwrap()["items"], json!([]));
+        let admin = app.http.get(app.url(&format!("/v1/orders/{id}"))).bearer_auth(app.admin()).send().await.unwrap();
+        assert_eq!(admin.status(), StatusCode::OK);
+    });
+}
+
+#[test]
+fn lists_are_paged_newest_first() {
+    run(async {
+        let app = TestApp::start().await;
+        let mut ids = Vec::new();
+        for _ in 0..5 {
+            ids.push(app.order(1).await.to_string());
+        }
+        let mut seen = Vec::new();
+        let mut path = "/v1/orders?limit=2&status=created".to_owned();
+        loop {
+            let page: Value = app.get(&path).await.json().await.unwrap();
+            seen.extend(page["items"].as_array().unwrap().iter().map(|o| o["id"].as_str().unwrap().to_owned()));
+            match page["next_cursor"].as_str() {
+                Some(cursor) => path = format!("/v1/orders?limit=2&status=created&cursor={cursor}"),
+                None => break,
+            }
+        }
+        ids.reverse();
+        assert_eq!(seen, ids);
+    });
+}
+
+/// A panic in one order's actor: that order goes on from the store, its neighbours never notice.
+#[test]
+fn a_panic_in_one_order_leaves_the_others_untouched_and_is_visible() {
+    run(async {
+        let app = TestApp::start().await;
+        let (struck, neighbour) = (app.order(1).await, app.order(1).await);
+        let url = app.url(&format!("/v1/ops/faults/orders/{struck}/panic"));
+        let response = app.http.post(&url).bearer_auth(app.token(app.buyer)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        let response = app.http.post(&url).bearer_auth(app.admin()).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        for id in [neighbour, struck] {
+            app.reserved(id).await;
+            app.until_status(id, "validated").await;
+        }
+        let metrics = app.http.get(app.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let restarts = metrics.lines().find(|line| line.starts_with("actor_restarts_total{") && line.contains("order"));
+        assert!(restarts.is_some(), "{metrics}");
+        let tree = app.http.get(app.url("/v1/ops/actors")).bearer_auth(app.admin()).send().await.unwrap();
+        assert!(tree.text().await.unwrap().contains(&struck.to_string()));
+    });
+}
+
+#[test]
+fn prefer_wait_answers_the_final_order() {
+    run(async {
+        let app = TestApp::start().await;
+        app.order(1).await;
+        let create = app
+            .http
+            .post(app.url("/v1/orders"))
+            .bearer_auth(app.token(app.buyer))
+            .header("Idempotency-Key", Uuid::now_v7().to_string())
+            .header("Prefer", "wait=5")
+            .json(&app.basket(9))
+            .send();
+        let answer = async {
+            // The newest order is the one that is waited for.
+            let id = eventually(|| async {
+                let page: Value = app.get("/v1/orders?limit=1").await.json().await.unwrap();
+                let newest = &page["items"][0];
+                (newest["lines"][0]["quantity"] == 9).then(|| newest["id"].as_str().unwrap().parse().unwrap())
+            })
+            .await;
+            app.short(id).await;
+        };
+        let (created, ()) = tokio::join!(create, answer);
+        let order: Value = created.unwrap().json().await.unwrap();
+        assert_eq!(order["status"], "rejected");
+    });
+}
