@@ -7,7 +7,8 @@ create table products (
     revision    integer     not null check (revision > 0 and revision <= version),
     sku         text        not null,
     name        text        not null,
-    -- The name in lower case, ordered by code point: the same order in every database, whatever its locale.
+    -- The beginning of the name in lower case, ordered by code point: the same order in every database, whatever its
+    -- locale. Only the beginning, so that a list's cursor, which carries it, stays short.
     name_key    text        collate "C" not null,
     -- Empty texts mean: none.
     description text        not null,
@@ -26,8 +27,6 @@ create table products (
         || setweight(jsonb_to_tsvector('english', attributes, '["string"]'), 'C')
         || setweight(to_tsvector('english', description), 'D')
     ) stored,
-    -- What search finds in spite of a typo: three-letter pieces of name, brand, category and sku.
-    trigrams    text[]      not null,
     constraint products_sku unique (sku)
 ) with (fillfactor = 90);
 
@@ -37,7 +36,15 @@ create index products_by_price on products (price, product_id) where not archive
 create index products_by_category on products (category, price, product_id) where not archived;
 create index products_by_brand on products (brand, price, product_id) where not archived;
 create index products_words on products using gin (words) where not archived;
-create index products_trigrams on products using gin (trigrams) where not archived;
+
+-- Every word that a product was ever described with, and its three-letter pieces: what a misspelt word of a search is
+-- compared with. Words, not products: there are few of them, however large the catalogue. A word that no product has
+-- any more does no harm.
+create table search_words (
+    word     text   collate "C" primary key,
+    trigrams text[] not null
+);
+create index search_words_trigrams on search_words using gin (trigrams);
 
 -- The newest that inventory told of each product, also of products that are not known here (yet). A row of its own:
 -- stock changes often, and must not touch the indexes of the product.

@@ -1,0 +1,57 @@
+//! The domain's events as they go out: protobuf, contiguous versions.
+
+use jiff::Timestamp;
+use viscount_chassis::store::NewEvent;
+use viscount_contracts::{
+    ProductId,
+    events::catalog::v1::{PriceChanged, ProductCreated, ProductDeleted, ProductOutOfStock, ProductUpdated},
+};
+
+use crate::domain::{Details, Event};
+
+/// The events as rows of the store; the first one follows version `after`.
+pub fn entry_events(
+    product: ProductId,
+    after: i32,
+    events: &[Event],
+    at: Timestamp,
+    traceparent: Option<&str>,
+) -> Vec<NewEvent> {
+    let versions = after + 1..;
+    let row = |(event, version)| outgoing(product, version, event, at).traced(traceparent.map(str::to_owned));
+    events.iter().zip(versions).map(row).collect()
+}
+
+fn outgoing(product: ProductId, version: i32, event: &Event, at: Timestamp) -> NewEvent {
+    let product_id = product.to_string();
+    match event {
+        Event::Created(details) => NewEvent::new(product, version, &created(product_id, details), at),
+        Event::Updated(details) => NewEvent::new(product, version, &updated(product_id, details), at),
+        Event::PriceChanged { old, new } => {
+            let (old_price, new_price) = (Some(old.money().into()), Some(new.money().into()));
+            NewEvent::new(product, version, &PriceChanged { product_id, old_price, new_price }, at)
+        }
+        Event::Archived => NewEvent::new(product, version, &ProductDeleted { product_id }, at),
+        Event::SoldOut => NewEvent::new(product, version, &ProductOutOfStock { product_id }, at),
+    }
+}
+
+fn created(product_id: String, details: &Details) -> ProductCreated {
+    let ProductUpdated { product_id, sku, name, category, brand, price, description, attributes } =
+        updated(product_id, details);
+    ProductCreated { product_id, sku, name, category, brand, price, description, attributes }
+}
+
+fn updated(product_id: String, details: &Details) -> ProductUpdated {
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    ProductUpdated {
+        product_id,
+        sku: details.sku.to_string(),
+        name: details.name.to_string(),
+        category: text(details.category.as_ref().map(|label| label.as_str())),
+        brand: text(details.brand.as_ref().map(|label| label.as_str())),
+        price: Some(details.price.money().into()),
+        description: text(details.description.as_ref().map(|description| description.as_str())),
+        attributes: details.attributes.entries().clone(),
+    }
+}
