@@ -70,16 +70,6 @@ impl PriceBook {
         Ok(())
     }
 
-    /// How many products it knows.
-    pub fn len(&self) -> usize {
-        self.offers.read().len()
-    }
-
-    /// True while it knows none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     fn turn(&self, change: Change) {
         let mut offers = self.offers.write();
         let known = offers.get(&change.product).map_or(0, |(version, _)| *version);

@@ -144,6 +144,8 @@ impl OrderActor {
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
                 Ok(_) => {
+                    let before = self.order.as_ref().map(|order| order.status);
+                    crate::metrics::came_to(before, &after);
                     self.order = Some(after);
                     return Ok(view);
                 }

@@ -112,8 +112,9 @@ fn decide_on(order: &Order, command: Command, policy: Policy) -> Result<Vec<Even
         (Command::RequestRefund { .. }, status) => Err(Rejection::WrongStatus { status, wish: "refunded" }),
 
         (Command::RecordRefund { refund, amount }, _) => Ok(match order.refund(refund).map(|refund| refund.state) {
-            Some(RefundState::Requested | RefundState::Failed) => vec![Event::Refunded { refund, amount }],
-            Some(RefundState::Done) | None => vec![],
+            Some(RefundState::Requested) => vec![Event::Refunded { refund, amount }],
+            // A failed refund may have been replaced by another one since: it stays failed.
+            Some(RefundState::Done | RefundState::Failed) | None => vec![],
         }),
         (Command::FailRefund { refund, detail }, _) => Ok(match order.refund(refund).map(|refund| refund.state) {
             Some(RefundState::Requested) => vec![Event::RefundFailed { refund, detail }],

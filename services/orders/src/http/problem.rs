@@ -28,7 +28,7 @@ fn rejected(rejection: &Rejection) -> Problem {
         Rejection::Unknown => Problem::not_found("order"),
         Rejection::Exists => Problem::conflict("order-exists", "Order exists", detail),
         Rejection::WrongStatus { status, .. } => {
-            Problem::conflict("order-state", "Not possible in this status", detail).with_extension("status", status)
+            Problem::conflict("order-state", "Not possible in this status", detail).with_extension("order_status", status)
         }
         Rejection::RefundTooLarge { left } => Problem::new(422, "refund-too-large", "More than is left")
             .with_detail(detail.clone())

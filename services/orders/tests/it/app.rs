@@ -167,6 +167,7 @@ impl TestApp {
             order_id: id.to_string(),
             amount: money(amount),
             provider_reference: "ch_1".into(),
+            ..Default::default()
         };
         self.payments.publish(id, 1, &processed).await;
     }
@@ -178,6 +179,7 @@ impl TestApp {
             amount: money(2_100),
             code: "card_declined".into(),
             detail: "the card was declined".into(),
+            ..Default::default()
         };
         self.payments.publish(id, 1, &failed).await;
     }
@@ -189,6 +191,7 @@ impl TestApp {
             refund_id: refund_id.into(),
             amount: money(amount),
             provider_reference: "re_1".into(),
+            ..Default::default()
         };
         self.payments.publish(id, version, &refunded).await;
     }

@@ -89,7 +89,7 @@ fn a_completed_order_cannot_be_cancelled_any_more() {
         let response = app.post(&format!("/v1/orders/{id}/cancel"), &app.token(app.buyer), "-", &json!({})).await;
         assert_eq!(response.status(), StatusCode::CONFLICT);
         let problem: Value = response.json().await.unwrap();
-        assert_eq!((&problem["type"], &problem["status"]), (&json!("/problems/order-state"), &json!(409)));
+        assert_eq!((&problem["type"], &problem["order_status"]), (&json!("/problems/order-state"), &json!("completed")));
     });
 }
 
