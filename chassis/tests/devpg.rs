@@ -73,6 +73,10 @@ impl OtherOwner {
 
     fn run(mut command: Command, folder: &Path) -> Self {
         command.args(["--exact", "an_owner_process", "--ignored", "--nocapture"]).env(FOLDER, folder);
+        Self::wait_for_server(command)
+    }
+
+    fn wait_for_server(mut command: Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let server =
@@ -346,6 +350,31 @@ async fn a_durable_test_server_syncs_and_leaves_nothing_behind() {
     let (folder, pid) = (server.postgres().data_dir().to_owned(), server.postgres().pid().unwrap());
     drop(server);
     until("the server ends", || !lives(pid)).await;
+    until("the folder is removed", || !folder.exists()).await;
+}
+
+/// Not a test: the test process of the test below.
+#[tokio::test]
+#[ignore = "run by another test as a process of its own"]
+async fn a_test_process() {
+    let Some(note) = std::env::var_os(FOLDER) else { return };
+    let server = viscount_chassis::devpg::testing::test_server().await.postgres();
+    std::fs::write(note, server.data_dir().to_str().unwrap()).unwrap();
+    println!("\nserver {}", server.pid().unwrap());
+    std::io::stdin().lines().for_each(drop);
+}
+
+#[tokio::test]
+async fn a_test_process_that_is_killed_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("folder");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_test_process", "--ignored", "--nocapture"]).env(FOLDER, &note);
+    let process = OtherOwner::wait_for_server(command);
+    let folder = std::path::PathBuf::from(std::fs::read_to_string(&note).unwrap());
+    assert!(folder.exists() && lives(process.server));
+    let server = process.kill();
+    until("the server ends", || !lives(server)).await;
     until("the folder is removed", || !folder.exists()).await;
 }
 
