@@ -46,6 +46,8 @@ pub struct Upstreams([Vec<Authority>; Service::ALL.len()]);
 /// How services are called.
 #[derive(Debug, Clone)]
 pub struct CallConfig {
+    /// No route's deadline is longer than this (a wait that the client wishes comes on top).
+    pub deadline_at_most: Duration,
     /// How long a connection may take to be there.
     pub connect: Duration,
     /// A kept connection is closed after this long without use; shorter than a service's own patience.
@@ -193,6 +195,7 @@ impl CallConfig {
     fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = CallConfig::default();
         Ok(CallConfig {
+            deadline_at_most: env.duration_or("GATEWAY_DEADLINE", default.deadline_at_most)?,
             connect: env.duration_or("GATEWAY_CONNECT_TIMEOUT", default.connect)?,
             keep_idle: env.duration_or("GATEWAY_UPSTREAM_KEEP_IDLE", default.keep_idle)?,
             answer_idle: env.duration_or("GATEWAY_ANSWER_IDLE", default.answer_idle)?,
@@ -209,6 +212,7 @@ impl CallConfig {
 impl Default for CallConfig {
     fn default() -> Self {
         CallConfig {
+            deadline_at_most: Duration::from_secs(60),
             connect: Duration::from_secs(1),
             keep_idle: Duration::from_secs(4),
             answer_idle: Duration::from_secs(30),

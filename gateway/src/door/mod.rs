@@ -148,7 +148,7 @@ impl Door {
         if let Some(traceparent) = trail.traceparent() {
             parts.headers.insert(TRACEPARENT, traceparent);
         }
-        let deadline = route.deadline + answer::wished_wait(&parts.headers);
+        let deadline = route.deadline.min(self.calls.deadline_at_most) + answer::wished_wait(&parts.headers);
         let body_until = Instant::now() + self.clients.body_read.min(deadline / 2);
         let call = Call {
             // What a HEAD asks for is the head of a GET's answer; hyper leaves the body out.

@@ -180,8 +180,8 @@ mod tests {
     use super::*;
 
     const GOOD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\
-        POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nContent-Length: 1\r\nGET / \r\n\r\nab\
-        POST /y HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1c;x=y\r\nPOST / HTTP/1.1\r\nA: b\r\n\r\nabcd\r\n0\r\nT: 1\r\n\r\n\
+        POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\nContent-Length: 1\r\nGET / \r\n\r\nab\
+        POST /y HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1d;x=y\r\nPOST / HTTP/1.1\r\nA: b\r\n\r\nabcd\r\n0\r\nT: 1\r\n\r\n\
         \r\nGET /z HTTP/1.1\nHost: a\n\n";
 
     fn whole(bytes: &[u8]) -> Option<u64> {
