@@ -22,9 +22,9 @@
 //! otherwise it is stopped and started again. When nobody comes back, a watcher (a shell that waits for the
 //! end of a pipe whose other end only the owner holds) stops the server cleanly, so nothing is left running
 //! for ever. The other way round, a server that dies under a living owner is started again on the same port
-//! by the [`keeper`] thread.
+//! by the keeper thread.
 //!
-//! **Root.** PostgreSQL refuses to run as root; see [`account`] for how it is run then.
+//! **Root.** PostgreSQL refuses to run as root; it then runs in a user namespace, or as an unprivileged user.
 //!
 //! Everything inside is blocking code on a blocking thread: it works under every runtime, also under paused
 //! time.
