@@ -3,6 +3,8 @@
 //! One layer rather than five: each would allocate a future of its own for every request, and their order is part of
 //! the contract. From the outside in: request id, metrics and access line, trace, panic, deadline, handler.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use super::extract::PreferWait;
 use super::red::{self, UNMATCHED};
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::routes::Routes;
+use super::unread::Unread;
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::telemetry::{self, TraceContext};
 
@@ -64,6 +67,7 @@ impl Layer {
             request.head_mut().method = Method::GET;
         }
         request.extensions_mut().insert(asked.id.clone());
+        let unread = Unread::watch(&mut request);
 
         let span = self.span(&asked, parent);
         let work = AssertUnwindSafe(next.call(request)).catch_unwind();
@@ -82,9 +86,18 @@ impl Layer {
             Err(_elapsed) => Err(Problem::deadline().into()),
         };
         match answered {
-            Ok(response) => Ok(self.finish(response, &asked, &span)),
+            Ok(response) => {
+                let response = self.finish(response, &asked, &span);
+                Ok(match unread {
+                    Some(unread) => response.map_body(|_, body| unread.hold(body)),
+                    None => response,
+                })
+            }
             // The request is gone; actix makes the answer out of the error.
-            Err(failure) => Err(self.finish_failure(failure, &asked, &span)),
+            Err(failure) => {
+                let problem = self.finish_failure(&failure, &asked, &span);
+                Err(Failure { problem, unread: RefCell::new(unread) }.into())
+            }
         }
     }
 
@@ -133,15 +146,15 @@ impl Layer {
         response
     }
 
-    fn finish_failure(&self, failure: Error, asked: &Asked, span: &Span) -> Error {
-        let mut problem = failure.as_error::<Problem>().cloned().unwrap_or_else(|| of_failure(&failure));
+    fn finish_failure(&self, failure: &Error, asked: &Asked, span: &Span) -> Problem {
+        let mut problem = failure.as_error::<Problem>().cloned().unwrap_or_else(|| of_failure(failure));
         fill(&mut problem, asked);
         if let Ok(value) = ::http::HeaderValue::from_str(asked.id.as_str()) {
             problem = problem.with_header(::http::HeaderName::from_static(X_REQUEST_ID), value);
         }
         let route = self.routes.template(asked.uri.path()).unwrap_or(UNMATCHED);
         self.tell(route, ResponseError::status_code(&problem), asked, span);
-        problem.into()
+        problem
     }
 
     /// Makes sure that a refusal is a complete problem, whoever made it.
@@ -206,6 +219,38 @@ impl Layer {
             };
         }
         if status.is_server_error() { line!(warn) } else { line!(info) }
+    }
+}
+
+/// A problem where no request is left to answer: actix asks it for the answer.
+struct Failure {
+    problem: Problem,
+    unread: RefCell<Option<Unread>>,
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        ResponseError::status_code(&self.problem)
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let response = self.problem.error_response();
+        match self.unread.take() {
+            Some(unread) => response.map_body(|_, body| unread.hold(body)),
+            None => response,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`Problem`](crate::problem::Problem). The extractors parse at the edge, so that a handler's signature says what it
 //! needs and its body never sees a malformed request.
 
+mod connections;
 pub mod extract;
 mod health;
 mod layer;
@@ -14,6 +15,7 @@ mod red;
 mod request_id;
 mod routes;
 mod server;
+mod unread;
 
 pub use crate::auth::{Caller, MaybeCaller};
 pub use crate::telemetry::current_traceparent;

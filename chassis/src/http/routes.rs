@@ -74,7 +74,9 @@ fn fits(template: &str, path: &str) -> bool {
 pub(super) async fn unknown(request: HttpRequest) -> Result<&'static str, Problem> {
     let routes = request.app_data::<Routes>();
     let allow = routes.map(|routes| routes.allow(request.path())).unwrap_or_default();
-    Err(if allow.is_empty() { Problem::not_found("path") } else { Problem::method_not_allowed(&allow) })
+    // actix finds a pattern here when only the method kept it from the route.
+    let known = !allow.is_empty() || request.match_pattern().is_some();
+    Err(if known { Problem::method_not_allowed(&allow) } else { Problem::not_found("path") })
 }
 
 #[cfg(test)]

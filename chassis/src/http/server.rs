@@ -3,15 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 use viscount_actors::Supervisor;
 
+use super::connections::Connections;
 use super::extract::{Limits, actix_configs};
 use super::health::Health;
 use super::layer::Layer;
@@ -97,6 +99,9 @@ pub struct HttpHandle {
     service: &'static str,
     addr: SocketAddr,
     server: ServerHandle,
+    connections: Connections,
+    cut_off: Arc<Notify>,
+    ended: watch::Receiver<bool>,
 }
 
 impl HttpHandle {
@@ -108,10 +113,19 @@ impl HttpHandle {
     /// Stops accepting, closes idle connections, lets requests under way finish, and after the deadline cuts off what
     /// is left (open streams). Being unready first is the caller's business.
     pub async fn stop(&self, deadline: Duration) {
-        if timeout(deadline, self.server.stop(true)).await.is_err() {
-            warn!(service = self.service, "http connections cut off at the deadline");
-            self.server.stop(false).await;
+        // actix would go on waiting whatever its caller does, and looks only once a second: we count for ourselves,
+        // and end it by dropping the server.
+        let draining = self.server.stop(true);
+        let closed = self.connections.closed_within(deadline);
+        tokio::select! {
+            () = draining => {}
+            closed = closed => if !closed {
+                warn!(service = self.service, "http connections cut off at the deadline");
+            },
         }
+        self.cut_off.notify_one();
+        // Fails when the server's task is gone, and then it has ended too.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 }
 
@@ -133,6 +147,7 @@ pub fn serve(
     let ops = Ops::new(&spec);
     let layer = Layer::new(spec.service, spec.deadline, routes.clone());
     let verifier = spec.verifier.clone();
+    let connections = Connections::new(spec.service);
     let bind_error = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => {
             StartError::PortTaken { host: spec.host.clone(), port: spec.port, variable: spec.port_variable }
@@ -164,6 +179,7 @@ pub fn serve(
     // The handle's own deadline decides; this one only must not come before it.
     .shutdown_timeout(3600)
     .disable_signals()
+    .on_connect(connections.clone().on_connect())
     .bind((spec.host.as_str(), spec.port))
     .map_err(bind_error)?;
     let Some(addr) = server.addrs().first().copied() else {
@@ -172,11 +188,17 @@ pub fn serve(
     };
     let service = spec.service;
     let running = server.run();
-    let handle = HttpHandle { service, addr, server: running.handle() };
+    let (server, cut_off, (ending, ended)) =
+        (running.handle(), Arc::new(Notify::new()), watch::channel(false));
+    let handle = HttpHandle { service, addr, server, connections, cut_off: Arc::clone(&cut_off), ended };
     actix_rt::spawn(async move {
-        if let Err(problem) = running.await {
-            error!(service, error = %problem, "http server ended");
+        tokio::select! {
+            result = running => if let Err(problem) = result {
+                error!(service, error = %problem, "http server ended");
+            },
+            () = cut_off.notified() => {}
         }
+        ending.send_replace(true);
     });
     info!(service, address = %addr, "http listening");
     Ok(handle)

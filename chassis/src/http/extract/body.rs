@@ -124,7 +124,7 @@ fn reason(error: &serde_json::Error) -> String {
     text.chars().take(LONGEST_DETAIL).chain(['…']).collect()
 }
 
-/// A JSON pointer (RFC 6901) to the place. A missing field is pointed at where it should be.
+/// A JSON pointer (RFC 6901) to the place. A field that is missing or there twice is pointed at, not its parent.
 fn pointer(path: &serde_path_to_error::Path, error: &serde_json::Error) -> String {
     let mut pointer = String::new();
     for segment in path {
@@ -135,7 +135,8 @@ fn pointer(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Strin
         }
     }
     let text = error.to_string();
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+    let at_parent = text.strip_prefix("missing field `").or_else(|| text.strip_prefix("duplicate field `"));
+    if let Some(name) = at_parent.and_then(|rest| rest.split('`').next()) {
         push(&mut pointer, name);
     }
     pointer

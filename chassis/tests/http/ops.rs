@@ -1,0 +1,94 @@
+//! The routes for those who run a service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use viscount_chassis::auth::Role;
+
+use super::app::{TestApp, header, problem};
+
+#[actix_web::test]
+async fn alive_is_not_ready() {
+    let app = TestApp::start().await;
+    app.health.check("database", || Box::pin(std::future::pending()));
+    assert_eq!(app.get("/livez").send().await.unwrap().status(), 200);
+    let answer = app.get("/readyz").send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(header(&answer, "content-type"), "application/json");
+    let report: Value = answer.json().await.unwrap();
+    assert_eq!(report["status"], "unready");
+    assert_eq!(report["checks"][0]["name"], "service");
+    assert_eq!(report["checks"][0]["status"], "failed");
+    assert_eq!(report["checks"][1]["detail"], "no answer within a second");
+}
+
+#[actix_web::test]
+async fn ready_is_the_switch_and_every_check() {
+    let app = TestApp::start().await;
+    app.health.check("database", || Box::pin(async { Ok(()) }));
+    let ask = || async {
+        let answer = app.get("/readyz").send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    app.health.set_ready(true);
+    let (status, report) = ask().await;
+    assert_eq!((status, report["status"].as_str()), (200, Some("ready")));
+    app.health.set_ready(false);
+    assert_eq!(ask().await.0, 503, "the switch is never cached");
+}
+
+#[actix_web::test]
+async fn a_check_that_fails_or_panics_says_so() {
+    let app = TestApp::start().await;
+    app.health.set_ready(true);
+    app.health.check("log", || Box::pin(async { Err("behind".to_owned()) }));
+    app.health.check("odd", || panic!("a bug in a check"));
+    let report = app.health.report().await;
+    assert!(!report.is_ready());
+    assert_eq!(report.checks[1].detail.as_deref(), Some("behind"));
+    assert_eq!(report.checks[2].detail.as_deref(), Some("the check panicked"));
+}
+
+#[actix_web::test]
+async fn a_crowd_of_probes_runs_each_check_once() {
+    let app = TestApp::start().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    app.health.check("database", move || {
+        let counted = Arc::clone(&counted);
+        Box::pin(async move {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(())
+        })
+    });
+    let probes = (0..50).map(|_| app.health.report());
+    futures_util::future::join_all(probes).await;
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
+#[actix_web::test]
+async fn the_document_and_the_metrics_are_there() {
+    let app = TestApp::start().await;
+    let document: Value = app.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/v1/things/{id}"]["get"].is_object());
+    let metrics = app.get("/metrics").send().await.unwrap();
+    assert!(header(&metrics, "content-type").starts_with("text/plain; version=0.0.4"));
+    assert!(metrics.text().await.unwrap().contains("process_resident_memory_bytes"));
+}
+
+#[actix_web::test]
+async fn the_actors_are_for_admins() {
+    let app = TestApp::start().await;
+    assert_eq!(problem(app.get("/v1/ops/actors").send().await.unwrap()).await["status"], 401);
+    let ask = |role| app.get("/v1/ops/actors").bearer_auth(app.token(role)).send();
+    assert_eq!(problem(ask(Role::Customer).await.unwrap()).await["status"], 403);
+    assert_eq!(problem(ask(Role::Service).await.unwrap()).await["status"], 403);
+    let shown: Value = ask(Role::Admin).await.unwrap().json().await.unwrap();
+    assert_eq!(shown["service"], "testing");
+    assert_eq!(shown["tree"]["path"], "testing");
+    assert_eq!(shown["tree"]["kind"], "supervisor");
+}
