@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
+use viscount_chassis::auth::Role;
+use viscount_contracts::{Currency, Topic};
+
+use crate::stack::Part;
+
+/// First Viscount: an order platform that does not oversell, charge twice or lose an accepted order.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do; `up` when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process and keep its data in VISCOUNT_DATA_DIR.
+    Up,
+    /// Bring everything up, place real orders and show each of their states as it comes.
+    Demo(DemoArgs),
+    /// Run only these services, in one process.
+    Serve {
+        /// Which.
+        #[arg(required = true)]
+        parts: Vec<Part>,
+    },
+    /// Make databases and roles and bring their tables up to date.
+    Migrate,
+    /// Import products into a running platform: a JSON catalogue, or a CSV of invoice lines (also .gz).
+    Import(ImportArgs),
+    /// Sign an access token with the local development key.
+    Token(TokenArgs),
+    /// Look at events.
+    Events {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// Check the platform's promises over all databases; exits 1 and tells each violation.
+    Audit(AuditArgs),
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Check the results, stop and exit: 0 when all is as it should be.
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A .json, .csv or .csv.gz file.
+    pub file: PathBuf,
+    /// Pieces of each new product to receive into stock.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub stock: u32,
+    /// Currency of the prices in the file.
+    #[arg(long, default_value = "GBP")]
+    pub currency: Currency,
+    /// Where to list what was refused.
+    #[arg(long, default_value = "import-report.csv")]
+    pub report: PathBuf,
+    /// The gateway; that of the platform running on VISCOUNT_DATA_DIR when absent.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Requests under way at once.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub concurrency: u16,
+}
+
+/// `token`
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// What the bearer may do.
+    #[arg(long)]
+    pub role: Role,
+    /// Whom it speaks for; a new user when absent.
+    #[arg(long)]
+    pub subject: Option<Uuid>,
+    /// Minutes that it is good for.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=525_600))]
+    pub minutes: u32,
+}
+
+/// `events`
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Print events and go on as they come.
+    Tail {
+        /// Which topic: orders, inventory, payments, catalog, identity.
+        #[arg(long)]
+        topic: Topic,
+        /// Begin behind this position.
+        #[arg(long, default_value_t = 0)]
+        from: i64,
+        /// Only of this aggregate.
+        #[arg(long)]
+        key: Option<Uuid>,
+        /// How to show an event's data.
+        #[arg(long, default_value = "json")]
+        decode: Decode,
+        /// Stop at the end instead of waiting for more.
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+/// How to show an event's data.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Decode {
+    /// As JSON.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// `audit`
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Seconds within which an accepted order has to be final.
+    #[arg(long, default_value_t = 60)]
+    pub within: u64,
+    /// Orders whose stream is compared with their history, when the platform is running.
+    #[arg(long, default_value_t = 100)]
+    pub streams: usize,
+}

@@ -1,0 +1,32 @@
+//! `viscount migrate`: databases, roles and tables, without starting anything that serves.
+
+use std::process::ExitCode;
+
+use viscount_chassis::{
+    config::Env,
+    store::{Database, DatabaseConfig},
+};
+
+use crate::{
+    failure::Failure,
+    home::Home,
+    stack::{Part, Server},
+};
+
+/// Makes what is missing and brings the rest up to date.
+pub async fn run(env: &Env) -> Result<ExitCode, Failure> {
+    let home = Home::open(env)?;
+    let server = Server::start(env, &home).await?;
+    let urls = server.provision(&home, &Part::ALL).await?;
+    for part in Part::ALL {
+        if let (Some(migrations), Some(name)) = (part.migrations(), part.database()) {
+            let database = Database::lazy(&DatabaseConfig::new(urls.of(part)))
+                .map_err(|error| Failure::doing(name, error))?;
+            database.migrate(migrations).await.map_err(|error| Failure::doing(name, error))?;
+            database.close().await;
+            println!("{name} is up to date");
+        }
+    }
+    server.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! What the program can do, one file or folder each.
+
+mod audit;
+mod demo;
+mod events;
+mod import;
+mod migrate;
+mod serve;
+mod token;
+mod up;
+
+use std::process::ExitCode;
+
+use viscount_chassis::{
+    config::Env,
+    telemetry::{self, LogFormat, LogOutput, TelemetryConfig},
+};
+
+use crate::{
+    cli::{Cli, Command},
+    failure::Failure,
+};
+
+/// Runs the command on an actix system of its own.
+pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
+    let command = cli.command.unwrap_or(Command::Up);
+    let telemetry = telemetry::init(telemetry_for(&command, &env)?)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let outcome = actix_rt::System::new().block_on(async {
+        match command {
+            Command::Up => up::run(&env).await,
+            Command::Demo(args) => demo::run(args, &env).await,
+            Command::Serve { parts } => serve::run(&parts, &env).await,
+            Command::Migrate => migrate::run(&env).await,
+            Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Token(args) => token::run(&args, &env),
+            Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
+        }
+    });
+    drop(telemetry);
+    outcome
+}
+
+/// Commands that talk to a person keep their logs out of the way: on standard error, warnings only.
+fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failure> {
+    let mut config = TelemetryConfig::from_env("viscount", env)?;
+    if matches!(command, Command::Serve { .. } | Command::Migrate) {
+        return Ok(config);
+    }
+    config.output = LogOutput::Stderr;
+    if env.get("LOG_FORMAT").is_none() {
+        config.format = LogFormat::Pretty;
+    }
+    if config.filter.is_empty() {
+        config.filter = "warn".to_owned();
+    }
+    Ok(config)
+}

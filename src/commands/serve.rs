@@ -1,0 +1,23 @@
+//! `viscount serve <service>…`: some of the services, in one process.
+
+use std::process::ExitCode;
+
+use viscount_chassis::config::Env;
+
+use super::up;
+use crate::{
+    failure::Failure,
+    home::Home,
+    stack::{Part, Stack},
+};
+
+/// Runs until somebody stops it.
+pub async fn run(parts: &[Part], env: &Env) -> Result<ExitCode, Failure> {
+    let home = Home::open(env)?;
+    let stack = Stack::start(env, &home, parts).await?;
+    if let Some(admin) = &stack.first_admin {
+        eprintln!("first start: administrator {} with password {}", admin.email, admin.password);
+    }
+    tracing::warn!("the embedded log lives in one process: services in other processes do not get these events");
+    up::serve(stack).await
+}

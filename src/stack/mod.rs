@@ -1,0 +1,251 @@
+//! Everything that runs, started in order and stopped in order.
+
+mod databases;
+mod parts;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use actix_rt::Arbiter;
+use tokio::sync::{mpsc, oneshot};
+use viscount_actors::{Intensity, Restart, Supervisor};
+use viscount_chassis::{
+    auth::{AuthConfig, JwksSource, Verifier},
+    config::Env,
+    log::EmbeddedLog,
+    service::{Platform, Running, ServiceError},
+};
+use viscount_gateway::{Auth, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
+use viscount_identity::FirstAdmin;
+
+pub use databases::Server;
+pub use parts::{Part, Urls};
+
+use crate::{
+    failure::Failure,
+    home::{Endpoints, Home},
+};
+
+/// How long a clean stop may take altogether.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long services may take to become ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// Everything that runs in this process.
+pub struct Stack {
+    running: Vec<(Running, Arbiter)>,
+    gateway: Option<GatewayHandle>,
+    server: Server,
+    tree: Supervisor,
+    failures: mpsc::UnboundedReceiver<(&'static str, String)>,
+    /// Where everything listens.
+    pub endpoints: Endpoints,
+    /// The administrator that this start has made.
+    pub first_admin: Option<FirstAdmin>,
+}
+
+impl Stack {
+    /// Starts these parts and waits until they are ready.
+    pub async fn start(env: &Env, home: &Home, parts: &[Part]) -> Result<Self, Failure> {
+        let env = &with_defaults(env, home)?;
+        parts::check_all(env, parts)?;
+        let server = Server::start(env, home).await?;
+        let urls = server.provision(home, parts).await?;
+
+        let (failed, failures) = mpsc::unbounded_channel();
+        let identity_port = parts::port_of_identity(env, parts)?;
+        let verifier = Verifier::new(AuthConfig {
+            issuer: env.get("VISCOUNT_ISSUER").unwrap_or("first-viscount").to_owned(),
+            audience: env.get("VISCOUNT_AUDIENCE").unwrap_or("first-viscount").to_owned(),
+            jwks: JwksSource::Url(env.get("VISCOUNT_JWKS_URL").map_or_else(
+                || format!("http://127.0.0.1:{identity_port}/.well-known/jwks.json"),
+                str::to_owned,
+            )),
+        });
+        let on_failure = failed.clone();
+        let platform = Platform {
+            log: Arc::new(EmbeddedLog::new()),
+            verifier: verifier.clone(),
+            host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
+            fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
+            on_failure: Arc::new(move |service, exit| drop(on_failure.send((service, exit)))),
+        };
+        let tree = Supervisor::root("platform", Intensity::default(), move |exit| {
+            drop(failed.send(("platform", exit.to_string())));
+        });
+        let keys = verifier.clone();
+        tree.task("token-keys", Restart::Permanent, move || keys.clone().refresh_forever());
+
+        let (announce, mut admins) = mpsc::unbounded_channel();
+        let mut stack = Self {
+            running: Vec::new(),
+            gateway: None,
+            endpoints: Endpoints { pid: std::process::id(), database: server.address(), ..Endpoints::default() },
+            server,
+            tree,
+            failures,
+            first_admin: None,
+        };
+        let mut env = env.clone().with("IDENTITY_PORT", identity_port.to_string());
+        let mut upstreams = Upstreams::from_env(&env)?;
+        for part in Part::STARTING_ORDER.into_iter().filter(|part| parts.contains(part)) {
+            let Some(start) = part.start(&env, &urls, announce.clone())? else { continue };
+            let platform = platform.clone();
+            let (running, arbiter) = on_own_thread(move || start(platform)).await?;
+            let addr = running.addr();
+            if part == Part::Simulator && env.get("PAYMENTS_PROVIDER_URL").is_none() {
+                env = env.with("PAYMENTS_PROVIDER_URL", format!("http://{addr}"));
+            }
+            if let Some(service) = part.behind_gateway() {
+                upstreams = upstreams.with_addr(service, addr);
+            }
+            stack.endpoints.services.insert(part.name().to_owned(), format!("http://{addr}"));
+            stack.running.push((running, arbiter));
+        }
+        stack.until_ready().await?;
+        if parts.contains(&Part::Gateway) {
+            stack.open_gateway(&env, upstreams, verifier).await?;
+        }
+        stack.first_admin = admins.try_recv().ok();
+        home.write_endpoints(&stack.endpoints)?;
+        Ok(stack)
+    }
+
+    async fn open_gateway(&mut self, env: &Env, upstreams: Upstreams, verifier: Verifier) -> Result<(), Failure> {
+        let mut config = GatewayConfig::from_env(env)?;
+        config.upstreams = upstreams;
+        config.auth = Auth::Shared(verifier);
+        let gateway = viscount_gateway::start(config).await.map_err(|error| Failure::Usage(error.to_string()))?;
+        self.endpoints.gateway = Some(format!("http://{}", gateway.addr()));
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    async fn until_ready(&mut self) -> Result<(), Failure> {
+        let started = tokio::time::Instant::now();
+        for (running, _) in &self.running {
+            while !running.health.is_set_ready() {
+                if let Ok((service, exit)) = self.failures.try_recv() {
+                    return Err(Failure::GaveUp { service, exit });
+                }
+                if started.elapsed() > READY {
+                    return Err(Failure::Other(format!("{} did not become ready in time", running.name)));
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gateway's URL.
+    pub fn url(&self) -> &str {
+        self.endpoints.gateway.as_deref().unwrap_or_default()
+    }
+
+    /// Waits until a service gives up, or the user wants to stop.
+    pub async fn until_stopped(&mut self) -> Result<(), Failure> {
+        tokio::select! {
+            failure = self.failures.recv() => match failure {
+                Some((service, exit)) => Err(Failure::GaveUp { service, exit }),
+                None => Ok(()),
+            },
+            () = asked_to_stop() => Ok(()),
+        }
+    }
+
+    /// Stops in order: the door first, then services from the last to the first, then the database. Within ten
+    /// seconds; a second signal stops at once.
+    pub async fn drain(self) -> Result<(), Failure> {
+        actix_rt::spawn(async {
+            asked_to_stop().await;
+            eprintln!("viscount: stopped at once");
+            std::process::exit(130);
+        });
+        let Self { running, gateway, server, tree, .. } = self;
+        if let Some(gateway) = gateway {
+            gateway.drain(DRAIN / 5).await;
+        }
+        let each = futures_util::future::join_all(running.into_iter().rev().map(|(running, arbiter)| async move {
+            running.drain(DRAIN / 2).await;
+            arbiter.stop();
+        }));
+        each.await;
+        let _ = tree.stop(Duration::from_secs(1)).await;
+        server.stop().await
+    }
+}
+
+/// Runs a service on a thread of its own, where its actors live.
+async fn on_own_thread<F, Fut>(start: F) -> Result<(Running, Arbiter), Failure>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Running, ServiceError>> + 'static,
+{
+    let arbiter = Arbiter::new();
+    let (started, outcome) = oneshot::channel();
+    arbiter.spawn_fn(move || {
+        actix_rt::spawn(async move {
+            let _ = started.send(start().await);
+        });
+    });
+    match outcome.await {
+        Ok(Ok(running)) => Ok((running, arbiter)),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Failure::Other("a service's thread ended while it was starting".to_owned())),
+    }
+}
+
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// What `up` sets unless the environment does: folders, secrets, free ports when the gateway's is free to choose.
+fn with_defaults(env: &Env, home: &Home) -> Result<Env, Failure> {
+    let mut env = env.clone();
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let keys = text(home.keys(&env));
+    let root = text(home.root().to_path_buf());
+    env = env.with("IDENTITY_KEYS_DIR", keys).with("VISCOUNT_DATA_DIR", root);
+    if env.get("PAYMENTS_WEBHOOK_SECRET").is_none() {
+        let secret = home.secret("payments_webhook")?;
+        env = env.with("PAYMENTS_WEBHOOK_SECRET", secret);
+    }
+    if env.get("VISCOUNT_PORT") == Some("0") {
+        for part in Part::ALL {
+            if let Some(variable) = part.port_variable()
+                && env.get(variable).is_none()
+            {
+                env = env.with(variable, "0");
+            }
+        }
+    }
+    Ok(env)
+}
+
+/// Where a service would be found if it listened there.
+pub fn free_port() -> Result<u16, Failure> {
+    let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let port = listener.and_then(|listener| listener.local_addr()).map(|addr| addr.port());
+    port.map_err(|error| Failure::doing("no free port", error))
+}
+
+impl Part {
+    /// The gateway's name for this part, when requests go there.
+    fn behind_gateway(self) -> Option<Service> {
+        match self {
+            Part::Catalog => Some(Service::Catalog),
+            Part::Inventory => Some(Service::Inventory),
+            Part::Orders => Some(Service::Orders),
+            Part::Payments => Some(Service::Payments),
+            Part::Identity => Some(Service::Identity),
+            Part::Simulator | Part::Gateway => None,
+        }
+    }
+}
