@@ -5,18 +5,19 @@
 //! or dropped, however the message ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Message, Supervised};
 use actix_rt::ArbiterHandle;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
 
 use crate::Exit;
 use crate::lever::Command;
 use crate::metrics::MailboxMetrics;
-use crate::reply::{AskError, Hold, Reply, after, with_cause};
+use crate::reply::{Answer, AskError, Hold, Reply, after, with_cause};
 use crate::tree::{Child, State};
 
 /// Who may enter a mailbox.
@@ -24,8 +25,20 @@ pub(crate) struct Admission {
     permits: Arc<Semaphore>,
     capacity: usize,
     accepting: AtomicBool,
+    /// Messages answered or dropped so far, and what the watchdog saw of it.
+    finished: AtomicU64,
+    seen: Mutex<Seen>,
     metrics: MailboxMetrics,
 }
+
+struct Seen {
+    finished: u64,
+    since: Instant,
+    reported: bool,
+}
+
+/// An actor that holds messages and finishes none for this long counts as stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 impl Admission {
     pub(crate) fn new(service: &'static str, actor: &'static str, capacity: usize) -> Arc<Admission> {
@@ -35,6 +48,8 @@ impl Admission {
             permits: Arc::new(Semaphore::new(capacity)),
             capacity,
             accepting: AtomicBool::new(true),
+            finished: AtomicU64::new(0),
+            seen: Mutex::new(Seen { finished: 0, since: Instant::now(), reported: false }),
             metrics: MailboxMetrics::new(service, actor),
         })
     }
@@ -66,6 +81,18 @@ impl Admission {
         }
     }
 
+    /// For how long no message has been finished although there are some; said once per such time.
+    pub(crate) fn stuck(&self, now: Instant) -> Option<Duration> {
+        let finished = self.finished.load(Ordering::Relaxed);
+        let mut seen = self.seen.lock();
+        if finished != seen.finished || self.depth() == 0 {
+            *seen = Seen { finished, since: now, reported: false };
+            return None;
+        }
+        let since = now.duration_since(seen.since);
+        (since >= STUCK_AFTER && !std::mem::replace(&mut seen.reported, true)).then_some(since)
+    }
+
     /// Accepts nothing more; done when all that was accepted has been answered or dropped.
     pub(crate) async fn drain(&self) {
         self.accepting.store(false, Ordering::Release);
@@ -94,6 +121,7 @@ impl Hold for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.admission.finished.fetch_add(1, Ordering::Relaxed);
         self.admission.metrics.depth.decrement(1.0);
     }
 }
@@ -141,9 +169,7 @@ where
         R: Send + 'static,
     {
         let until = after(Instant::now(), deadline);
-        let (reply, answer) = Reply::holding(Box::new(self.admission.enter()?));
-        self.send(make(reply));
-        answer.until(until).await
+        self.send_for_answer(make)?.until(until).await
     }
 
     /// Sends a message whose answer nobody waits for. It takes a place in the mailbox like any other.
@@ -156,18 +182,20 @@ where
         M: Message<Result = ()> + Send + 'static,
         R: Send + 'static,
     {
-        let (reply, _) = Reply::holding(Box::new(self.admission.enter()?));
-        self.send(make(reply));
-        Ok(())
+        self.send_for_answer(make).map(|_| ())
     }
 
-    fn send<M>(&self, message: M)
+    pub(crate) fn send_for_answer<M, R>(&self, make: impl FnOnce(Reply<R>) -> M) -> Result<Answer<R>, AskError>
     where
         A: Handler<M>,
         M: Message<Result = ()> + Send + 'static,
+        R: Send + 'static,
     {
+        let (reply, answer) = Reply::holding(Box::new(self.admission.enter()?));
+        let message = make(reply);
         // A mailbox that closed in the meantime drops the message on the spot.
         with_cause(AskError::Stopping, || self.addr.do_send(message));
+        Ok(answer)
     }
 }
 
@@ -175,6 +203,14 @@ impl<A: Actor> ActorRef<A> {
     /// `service/…/name`.
     pub fn path(&self) -> &str {
         &self.child.path
+    }
+
+    pub(crate) fn service(&self) -> &'static str {
+        self.admission.metrics.service
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.child.name
     }
 
     /// What the actor is at.

@@ -51,3 +51,20 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
     let _ = catch_unwind(AssertUnwindSafe(move || drop(payload)));
     message
 }
+
+/// From now on a contained panic is one line in the log, with the place in the code where it happened, instead of text
+/// on standard error. Panics elsewhere go to the hook that was installed before. Call once, when the process starts.
+pub fn log_contained_panics() {
+    let elsewhere = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let during = STAGE.try_with(Cell::get).unwrap_or_default();
+        if during.is_empty() {
+            return elsewhere(info);
+        }
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        let payload = info.payload();
+        let message = payload.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+        tracing::error!(during, location, message, "panic contained");
+    }));
+}

@@ -77,6 +77,8 @@ where
     /// An actor without addresses ends; a supervised one is there for whoever comes.
     _keep: Addr<A>,
     step: Step,
+    /// The body's futures have been dropped and its state is over: nothing of it may be called again.
+    cleared: bool,
     stopping: bool,
     pulse: Pulse,
 }
@@ -97,7 +99,8 @@ where
     ) -> Guardian<A, O> {
         let body = Body::Unborn(Context::with_receiver(receiver));
         let step = Step::Build;
-        Guardian { lever, overseer, factory: Some(factory), body, _keep: keep, step, stopping: false, pulse }
+        let factory = Some(factory);
+        Guardian { lever, overseer, factory, body, _keep: keep, step, cleared: false, stopping: false, pulse }
     }
 
     fn build(&mut self) -> Result<(), Exit> {
@@ -123,6 +126,7 @@ where
             Body::Born(mut future) => {
                 let renewed = renewing(&mut self.factory, || future.restart());
                 if renewed.is_ok() {
+                    self.cleared = false;
                     mark_started(&mut future);
                 }
                 self.body = Body::Born(future);
@@ -155,10 +159,11 @@ where
 
     /// Drops the futures of a fallen incarnation at once, so that nothing of it runs or is held during the pause.
     fn discard(&mut self, cause: AskError) {
-        if let Body::Born(future) = &mut self.body
-            && let Err(exit) = clearing(|| with_cause(cause, || future.restart()))
-        {
-            tracing::warn!(%exit, "a future of a fallen actor panicked when it was dropped");
+        if let Body::Born(future) = &mut self.body {
+            if let Err(exit) = clearing(|| with_cause(cause, || future.restart())) {
+                tracing::warn!(%exit, "a future of a fallen actor panicked when it was dropped");
+            }
+            self.cleared = true;
         }
         let _ = self.lever.outcome();
     }
@@ -173,11 +178,19 @@ where
             failure if failure.is_failure() => AskError::Unavailable(failure.to_string()),
             _ => AskError::Stopping,
         };
-        // The incarnation's own replies first, then the body; each may panic.
+        // What fell is cleared like before a restart. What is healthy may say goodbye: its drop polls `stopping` and
+        // `stopped`.
         if exit.is_failure() {
             self.discard(AskError::Panicked);
         }
-        let body = std::mem::replace(&mut self.body, Body::Gone);
+        let mut body = std::mem::replace(&mut self.body, Body::Gone);
+        if self.cleared
+            && let Body::Born(future) = &mut body
+        {
+            // A context that has been cleared counts as not started: dropped like that, it would call `started` on
+            // what is left of the fallen state.
+            future.ctx().terminate();
+        }
         let factory = self.factory.take();
         let drop_all = || with_cause(cause, || drop(body));
         if let Err(exit) = contain("stopping", drop_all) {

@@ -80,7 +80,7 @@ impl ChildMetrics {
 
 /// What a bounded mailbox records.
 pub(crate) struct MailboxMetrics {
-    service: &'static str,
+    pub(crate) service: &'static str,
     actor: &'static str,
     pub(crate) depth: Gauge,
     pub(crate) wait: Histogram,

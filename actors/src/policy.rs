@@ -88,46 +88,61 @@ impl Backoff {
     }
 }
 
-/// The restarts that count at the moment.
+/// Falls within a sliding window.
 #[derive(Debug)]
-pub(crate) struct Window {
-    intensity: Intensity,
-    restarts: VecDeque<Instant>,
+pub(crate) struct Falls {
+    window: Duration,
+    times: VecDeque<Instant>,
 }
 
-impl Window {
-    pub(crate) fn new(intensity: Intensity) -> Window {
-        Window { intensity, restarts: VecDeque::new() }
+impl Falls {
+    pub(crate) fn within(window: Duration) -> Falls {
+        Falls { window, times: VecDeque::new() }
     }
 
-    /// Takes one restart from the budget; `false` when there is none left.
-    pub(crate) fn admit(&mut self, now: Instant) -> bool {
-        self.slide(now);
-        if self.restarts.len() >= self.intensity.max_restarts as usize {
-            return false;
+    /// Adds one; says how many there were before it.
+    pub(crate) fn count(&mut self, now: Instant) -> u32 {
+        let before = self.recent(now);
+        self.times.push_back(now);
+        before
+    }
+
+    fn recent(&mut self, now: Instant) -> u32 {
+        while let Some(oldest) = self.times.front()
+            && now.duration_since(*oldest) > self.window
+        {
+            self.times.pop_front();
         }
-        self.restarts.push_back(now);
-        true
+        self.times.len() as u32
+    }
+}
+
+/// The restarts that somebody may still have.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    max_restarts: u32,
+    falls: Falls,
+}
+
+impl Budget {
+    pub(crate) fn new(intensity: Intensity) -> Budget {
+        Budget { max_restarts: intensity.max_restarts, falls: Falls::within(intensity.window) }
+    }
+
+    /// Takes one restart; says how many there were in the window before it, or `None` when there is none left.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<u32> {
+        (self.falls.recent(now) < self.max_restarts).then(|| self.falls.count(now))
     }
 
     pub(crate) fn remaining(&mut self, now: Instant) -> u32 {
-        self.slide(now);
-        self.intensity.max_restarts.saturating_sub(self.restarts.len() as u32)
+        self.max_restarts.saturating_sub(self.falls.recent(now))
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.restarts.clear();
+    pub(crate) fn refill(&mut self) {
+        self.falls.times.clear();
     }
 
     pub(crate) fn intensity(&self) -> Intensity {
-        self.intensity
-    }
-
-    fn slide(&mut self, now: Instant) {
-        while let Some(oldest) = self.restarts.front()
-            && now.duration_since(*oldest) > self.intensity.window
-        {
-            self.restarts.pop_front();
-        }
+        Intensity { max_restarts: self.max_restarts, window: self.falls.window }
     }
 }

@@ -116,6 +116,11 @@ impl<T> Answer<T> {
         self.until(after(Instant::now(), deadline))
     }
 
+    /// Whether the answer is there, or will never come.
+    pub(crate) fn has_come(&mut self) -> bool {
+        !matches!(self.from.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+
     pub(crate) async fn until(self, deadline: Instant) -> Result<T, AskError> {
         match tokio::time::timeout_at(deadline, self.from).await {
             Ok(Ok(answer)) => answer,

@@ -14,7 +14,7 @@ use crate::Exit;
 use crate::contain::staged;
 use crate::guardian::{Overseer, Verdict};
 use crate::lever::Lever;
-use crate::policy::Window;
+use crate::policy::Budget;
 
 /// After this many messages without a pause, an entity lets its neighbours have a turn.
 const BUDGET: usize = 256;
@@ -138,13 +138,13 @@ impl<E: Entity> Drop for AtWork<'_, E> {
 pub(super) struct EntityOverseer<E: Entity> {
     shared: Arc<Shared<E>>,
     seat: Seat,
-    window: Window,
+    budget: Budget,
 }
 
 impl<E: Entity> EntityOverseer<E> {
     pub(super) fn new(shared: Arc<Shared<E>>, seat: Seat) -> EntityOverseer<E> {
-        let window = Window::new(shared.spec.intensity);
-        EntityOverseer { shared, seat, window }
+        let budget = Budget::new(shared.spec.intensity);
+        EntityOverseer { shared, seat, budget }
     }
 }
 
@@ -158,13 +158,14 @@ impl<E: Entity> Overseer for EntityOverseer<E> {
             Exit::Panicked { .. } | Exit::Escalated(_) => {
                 let now = Instant::now();
                 self.shared.fell(self.seat, exit, now);
-                let attempt = self.window.intensity().max_restarts - self.window.remaining(now);
-                if !self.window.admit(now) {
-                    tracing::error!(actor = E::KIND, %exit, "entity fell too often and is laid to rest");
+                let Some(attempt) = self.budget.take(now) else {
+                    let service = self.shared.service;
+                    tracing::error!(service, actor = E::KIND, %exit, "entity fell too often and is laid to rest");
                     return Verdict::End;
-                }
+                };
                 let pause = self.shared.spec.backoff.delay(attempt);
-                tracing::warn!(actor = E::KIND, %exit, pause_ms = pause.as_millis() as u64, "entity fell");
+                let pause_ms = pause.as_millis() as u64;
+                tracing::warn!(service = self.shared.service, actor = E::KIND, %exit, pause_ms, "entity fell");
                 self.shared.restarts_after(pause, exit);
                 Verdict::Restart(pause)
             }

@@ -60,4 +60,11 @@ impl<E: Entity> Managed for Member<E> {
         self.shared.describe(&mut node);
         node
     }
+
+    fn crash(&self, path: &str) -> bool {
+        self.child.crash(path)
+    }
+
+    /// The router's own actor does what has to be done, at the pace of its spec.
+    fn inspect(&self, _: Instant) {}
 }

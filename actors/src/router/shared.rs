@@ -25,7 +25,7 @@ pub(super) struct Shared<E: Entity> {
     pub(super) spec: RouterSpec,
     pub(super) env: E::Env,
     pub(super) pulse: Pulse,
-    service: &'static str,
+    pub(super) service: &'static str,
     table: Mutex<Table<E>>,
     in_flight: AtomicUsize,
     /// Reaches the actor that gives entities their guardians.

@@ -13,6 +13,7 @@ use crate::actor_ref::Admission;
 use crate::guardian::{Overseer, Verdict};
 use crate::lever::{Command, Lever};
 use crate::metrics::ChildMetrics;
+use crate::policy::Falls;
 use crate::watchdog::Pulse;
 use crate::{Exit, Restart};
 
@@ -47,7 +48,6 @@ struct Facts {
     up_since: Option<Instant>,
     fell_at: Option<Instant>,
     restarts: u64,
-    attempt: u32,
     last_exit: Option<Exit>,
 }
 
@@ -167,6 +167,23 @@ impl Managed for Child {
         }
         node
     }
+
+    fn crash(&self, path: &str) -> bool {
+        let mine = *self.path == *path;
+        if mine {
+            self.lever.send(Command::Crash);
+        }
+        mine
+    }
+
+    fn inspect(&self, now: Instant) {
+        if let Drain::Mailbox(admission) = &self.drain
+            && *self.state.borrow() == State::Running
+            && let Some(since) = admission.stuck(now)
+        {
+            self.pulse.waits_in_vain(since);
+        }
+    }
 }
 
 /// Speaks for a node of the tree to the guardian of one of its children.
@@ -174,14 +191,14 @@ pub(crate) struct NodeOverseer {
     node: Arc<Node>,
     child: Arc<Child>,
     restart: Restart,
-    /// An incarnation that lived this long counts as recovered.
-    calm: Duration,
+    /// Its own falls within its supervisor's window: the more, the longer the pause.
+    falls: Falls,
 }
 
 impl NodeOverseer {
     pub(crate) fn new(node: Arc<Node>, child: Arc<Child>, restart: Restart) -> NodeOverseer {
-        let calm = node.intensity().window;
-        NodeOverseer { node, child, restart, calm }
+        let falls = Falls::within(node.intensity().window);
+        NodeOverseer { node, child, restart, falls }
     }
 }
 
@@ -200,14 +217,12 @@ impl Overseer for NodeOverseer {
     fn fell(&mut self, exit: &Exit) -> Verdict {
         self.child.metrics.up.set(0.0);
         let attempt = {
+            let now = Instant::now();
             let mut facts = self.child.facts.lock();
-            let lived = facts.up_since.take().map(|since| since.elapsed());
-            if lived.is_some_and(|lived| lived >= self.calm) {
-                facts.attempt = 0;
-            }
-            facts.fell_at = Some(Instant::now());
+            facts.up_since = None;
+            facts.fell_at = Some(now);
             facts.last_exit = Some(exit.clone());
-            facts.attempt
+            self.falls.count(now)
         };
         let verdict = self.node.fell(self.child.id, self.restart, attempt, exit);
         let (service, actor) = (self.node.service, self.child.name);
@@ -219,7 +234,6 @@ impl Overseer for NodeOverseer {
         if matches!(verdict, Verdict::Restart(_) | Verdict::Wait) {
             let mut facts = self.child.facts.lock();
             facts.restarts += 1;
-            facts.attempt = facts.attempt.saturating_add(1);
             self.child.metrics.restarted(exit.label());
         }
         if let Verdict::Restart(pause) = verdict {
@@ -239,7 +253,10 @@ impl Overseer for NodeOverseer {
         {
             let mut facts = self.child.facts.lock();
             facts.up_since = None;
-            facts.last_exit = Some(exit);
+            // What fell and was then told not to come back is remembered for its fall.
+            if exit != Exit::Stopped || facts.fell_at.is_none() {
+                facts.last_exit = Some(exit);
+            }
         }
         self.child.metrics.up.set(0.0);
         if self.restart == Restart::Temporary {

@@ -7,13 +7,13 @@ use actix_rt::ArbiterHandle;
 use futures_util::future::{BoxFuture, FutureExt};
 use metrics::Gauge;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::snapshot::{State, TreeNode};
 use super::wave;
 use crate::guardian::Verdict;
 use crate::metrics::budget_gauge;
-use crate::policy::Window;
+use crate::policy::{Budget, Falls};
 use crate::watchdog::Heart;
 use crate::{Backoff, Exit, Intensity, Restart, Strategy};
 
@@ -28,12 +28,18 @@ pub(crate) trait Managed: Send + Sync {
     /// Ends it for good: gracefully until `until`, then by force. What had to be forced adds its path to `forced`.
     fn stop(self: Arc<Self>, until: Instant, forced: Arc<Mutex<Vec<String>>>) -> BoxFuture<'static, ()>;
     fn snapshot(&self) -> TreeNode;
+    /// Makes the child at `path` panic; `false` when it is not here.
+    fn crash(&self, path: &str) -> bool;
+    /// Looks after what changes by itself: budgets that recover, actors that make no progress.
+    fn inspect(&self, now: Instant);
 }
 
 pub(crate) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+const INSPECT_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) type OnFailure = Box<dyn FnOnce(Exit) + Send>;
 
@@ -54,23 +60,34 @@ pub(crate) struct Node {
 struct NodeState {
     phase: State,
     children: Vec<Arc<dyn Managed>>,
-    window: Window,
+    restarts_left: Budget,
     backoff: Backoff,
     /// Counts what concerns several children at once; whoever carries out an older one stops.
     wave: u64,
-    /// The first child that the wave under way concerns.
+    /// The first child that the wave under way has not started yet.
     wave_from: u64,
     up_since: Instant,
     restarts: u64,
-    attempt: u32,
+    /// Its own falls within its parent's window.
+    falls: Falls,
     last_exit: Option<Exit>,
 }
 
 impl Node {
     pub(crate) fn root(service: &'static str, intensity: Intensity, on_failure: OnFailure) -> Arc<Node> {
+        let path = service.into();
         let arbiter = actix_rt::Arbiter::current();
         let heart = Heart::new(service);
-        Node::new(service, service, service.into(), arbiter, heart, Strategy::OneForOne, intensity, None, Some(on_failure))
+        let strategy = Strategy::OneForOne;
+        let node = Node::new(service, service, path, arbiter, heart, strategy, intensity, None, Some(on_failure));
+        let inspected = Arc::clone(&node);
+        node.arbiter.spawn(async move {
+            while !matches!(inspected.phase(), State::Ended | State::Failed) {
+                tokio::time::sleep(INSPECT_EVERY).await;
+                inspected.inspect(Instant::now());
+            }
+        });
+        node
     }
 
     pub(crate) fn under(
@@ -111,6 +128,7 @@ impl Node {
         parent: Option<Arc<Node>>,
         on_failure: Option<OnFailure>,
     ) -> Arc<Node> {
+        let outer = parent.as_ref().map_or(intensity.window, |parent| parent.intensity().window);
         let budget = budget_gauge(service, name);
         budget.set(f64::from(intensity.max_restarts));
         Arc::new(Node {
@@ -127,13 +145,13 @@ impl Node {
             state: Mutex::new(NodeState {
                 phase: State::Running,
                 children: Vec::new(),
-                window: Window::new(intensity),
+                restarts_left: Budget::new(intensity),
                 backoff: Backoff::default(),
                 wave: 0,
                 wave_from: u64::MAX,
                 up_since: Instant::now(),
                 restarts: 0,
-                attempt: 0,
+                falls: Falls::within(outer),
                 last_exit: None,
             }),
         })
@@ -144,7 +162,7 @@ impl Node {
     }
 
     pub(crate) fn intensity(&self) -> Intensity {
-        self.state.lock().window.intensity()
+        self.state.lock().restarts_left.intensity()
     }
 
     pub(crate) fn phase(&self) -> State {
@@ -179,8 +197,8 @@ impl Node {
             State::Starting | State::Running | State::BackingOff => {}
         }
         let now = Instant::now();
-        let admitted = state.window.admit(now);
-        self.budget.set(f64::from(state.window.remaining(now)));
+        let admitted = state.restarts_left.take(now).is_some();
+        self.budget.set(f64::from(state.restarts_left.remaining(now)));
         if !admitted {
             state.phase = State::Failed;
             state.wave += 1;
@@ -210,6 +228,14 @@ impl Node {
         self.state.lock().wave == wave
     }
 
+    /// The wave has started all children up to `child`, so that a later fall need not take them along again.
+    pub(super) fn started(&self, wave: u64, child: u64) {
+        let mut state = self.state.lock();
+        if state.wave == wave {
+            state.wave_from = child + 1;
+        }
+    }
+
     /// The wave is through: all children are up.
     pub(super) fn settled(&self, wave: u64) {
         let mut state = self.state.lock();
@@ -221,14 +247,9 @@ impl Node {
     /// Its own fall: how often in a row, for the parent's backoff.
     pub(super) fn count_fall(&self, exit: &Exit) -> u32 {
         let mut state = self.state.lock();
-        if state.up_since.elapsed() >= state.window.intensity().window {
-            state.attempt = 0;
-        }
-        let attempt = state.attempt;
-        state.attempt += 1;
         state.restarts += 1;
         state.last_exit = Some(exit.clone());
-        attempt
+        state.falls.count(Instant::now())
     }
 
     pub(super) fn enter(&self, phase: State) -> u64 {
@@ -271,7 +292,7 @@ impl Managed for Node {
                 state.phase = State::BackingOff;
                 state.wave_from = 0;
                 state.wave += 1;
-                state.window.clear();
+                state.restarts_left.refill();
                 state.up_since = Instant::now();
                 state.wave
             };
@@ -302,10 +323,24 @@ impl Managed for Node {
             node.uptime_seconds = now.duration_since(state.up_since).as_secs_f64();
             node.restarts = state.restarts;
             node.last_exit = state.last_exit.clone();
-            node.restart_budget_remaining = Some(state.window.remaining(now));
+            node.restart_budget_remaining = Some(state.restarts_left.remaining(now));
             (node, state.children.clone())
         };
         node.children = children.iter().map(|child| child.snapshot()).collect();
         node
+    }
+
+    fn crash(&self, path: &str) -> bool {
+        let children = self.state.lock().children.clone();
+        children.iter().any(|child| child.crash(path))
+    }
+
+    fn inspect(&self, now: Instant) {
+        let children = {
+            let mut state = self.state.lock();
+            self.budget.set(f64::from(state.restarts_left.remaining(now)));
+            state.children.clone()
+        };
+        children.iter().for_each(|child| child.inspect(now));
     }
 }

@@ -127,6 +127,12 @@ impl Supervisor {
         self.node.phase()
     }
 
+    /// Fault injection: makes the task, actor or router at `path` (as in [`TreeNode::path`]) panic at its next turn.
+    /// `false` when there is none. For one entity see [`Router::crash`](crate::Router::crash).
+    pub fn crash(&self, path: &str) -> bool {
+        self.node.crash(path)
+    }
+
     /// Ends everything under this supervisor for good, in the reverse order of its start: routers and actors accept
     /// nothing more and answer what they have accepted, tasks are told or dropped. What has not ended by the deadline
     /// is ended by force.

@@ -34,7 +34,9 @@ pub(super) async fn start_in_order(node: &Arc<Node>, wave: u64, from: u64) {
         if !node.is_current(wave) {
             return;
         }
+        let id = child.id();
         child.start().await;
+        node.started(wave, id);
     }
     node.settled(wave);
 }

@@ -2,6 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(missing_docs, clippy::disallowed_methods)]
 
+mod clerk;
 mod house;
+mod ledger;
+mod recorder;
 
-mod smoke;
+mod actix_facts;
+mod bounds;
+mod containment;
+mod escalation;
+mod handover;
+mod measured;
+mod passivation;
+mod policies;
+mod profile;
+mod routing;
+mod stopping;
+mod strategies;
+mod stuck;
+mod tasks;
+mod timers;

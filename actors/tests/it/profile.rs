@@ -1,0 +1,21 @@
+//! Containment needs unwinding: with `panic = "abort"` every promise of this crate would be void.
+
+#[test]
+fn panics_unwind() {
+    assert!(cfg!(panic = "unwind"));
+}
+
+#[test]
+fn no_profile_of_the_workspace_aborts() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let profiles: Vec<&str> = text.split("\n[profile.").skip(1).collect();
+    assert!(!profiles.is_empty());
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let aborting: Vec<&str> = lines.filter(|line| line.contains("panic") && line.contains("abort")).collect();
+    assert_eq!(aborting, Vec::<&str>::new());
+    for profile in ["dev", "release"] {
+        let section = profiles.iter().find(|section| section.starts_with(&format!("{profile}]"))).unwrap();
+        assert!(section.contains(r#"panic = "unwind""#), "profile {profile} says so");
+    }
+}
