@@ -14,6 +14,7 @@ use actix_web::http::{Method, StatusCode, Uri, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
+use opentelemetry::trace::{Status, TraceContextExt};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, error, field, info, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -107,10 +108,8 @@ impl Layer {
         }
         let span = tracing::info_span!(
             "http request",
-            otel.name = field::Empty,
             otel.kind = "server",
-            otel.status_code = field::Empty,
-            service.name = self.service,
+            service = self.service,
             http.request.method = asked.method.as_str(),
             http.route = field::Empty,
             http.response.status_code = field::Empty,
@@ -192,11 +191,12 @@ impl Layer {
         let took = asked.started.elapsed();
         red::observe(self.service, route, &asked.method, status, took);
         if !span.is_none() {
-            span.record("otel.name", format!("{} {route}", asked.method));
+            // The span has long begun, under a name for all: only OpenTelemetry itself can still rename it.
+            span.context().span().update_name(format!("{} {route}", asked.method));
             span.record("http.route", route);
             span.record("http.response.status_code", status.as_u16());
             if status.is_server_error() {
-                span.record("otel.status_code", "ERROR");
+                span.set_status(Status::error(""));
             }
         }
         let _in_span = span.enter();

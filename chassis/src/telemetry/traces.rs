@@ -6,11 +6,10 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use tracing::level_filters::LevelFilter;
-use tracing::{Subscriber, warn};
+use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::filter::{FilterFn, Filtered, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::TelemetryError;
@@ -41,7 +40,8 @@ impl Drop for Exporter {
     }
 }
 
-type SpanLayer<S> = Filtered<OpenTelemetryLayer<S, SdkTracer>, LevelFilter, S>;
+type SpanLayer<S> = Filtered<OpenTelemetryLayer<S, SdkTracer>, FilterFn<Wanted>, S>;
+type Wanted = fn(&Metadata<'_>) -> bool;
 
 /// The layer that turns spans (`info` and above) into exported ones. Sampling follows `OTEL_TRACES_SAMPLER`.
 pub(super) fn layer<S>(endpoint: &str, service: &str) -> Result<(SpanLayer<S>, Exporter), TelemetryError>
@@ -56,9 +56,18 @@ where
         .map_err(|error| TelemetryError::Traces(error.to_string()))?;
     let resource = Resource::builder().with_service_name(service.to_owned()).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+    // Threads, source lines and idle times of each span are weight without a reader.
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("viscount"))
-        .with_filter(LevelFilter::INFO);
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(wanted as Wanted));
     EXPORTING.store(true, Ordering::Relaxed);
     Ok((layer, Exporter(provider)))
+}
+
+/// An access line says nothing that its span does not say.
+fn wanted(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO && metadata.target() != "access"
 }
