@@ -1,0 +1,313 @@
+//! One payment, alive. Thin: the core says what to ask, the provider answers, the core decides, and only what is
+//! committed is believed.
+//!
+//! The call to the provider comes before the commit, and its key makes it safe to repeat: whoever dies in between is
+//! followed by one who asks the same question and gets the same answer.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use metrics::counter;
+use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
+use viscount_chassis::{
+    failpoint,
+    store::{CommitError, Committer, Entry, EventStore, NewEvent},
+};
+use viscount_contracts::{EventId, Money, OrderId, UserId};
+
+use super::chaser::Nudge;
+use crate::{
+    domain::{Answer, Call, CallId, Charge, Command, Event, Intent, Payment},
+    metrics as names,
+    provider::{EarlyAnswers, Provider},
+    store::{Projection, WebhookId, codec},
+};
+
+/// What a payment needs of its surroundings.
+#[derive(Clone)]
+pub struct PaymentEnv(pub Arc<PaymentEnvInner>);
+
+/// See [`PaymentEnv`].
+pub struct PaymentEnvInner {
+    /// Writes.
+    pub committer: Committer<Projection>,
+    /// Reads.
+    pub store: EventStore,
+    /// The provider.
+    pub provider: Provider,
+    /// Webhooks that come while the provider's answer is waited for.
+    pub early: EarlyAnswers,
+    /// Wakes the scheduler.
+    pub nudge: Nudge,
+    /// How long after a cancellation a charge that the provider has never seen counts as never made.
+    pub cancel_quiet: Duration,
+}
+
+/// What a payment is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Something an order wants.
+    Order {
+        /// What it wants.
+        intent: Intent,
+        /// The event that says so; has its effect once.
+        event: EventId,
+    },
+    /// Something the provider told by itself.
+    Webhook {
+        /// Its name; has its effect once.
+        id: WebhookId,
+        /// Which call it is about.
+        call: CallId,
+        /// Who pays, as far as the provider was told.
+        customer: Option<UserId>,
+        /// How much was asked for.
+        amount: Money,
+        /// What became of it.
+        answer: Answer,
+    },
+    /// A question whose answer is still not known.
+    Chase(CallId),
+}
+
+/// A piece of work with what belongs to it.
+pub struct Request {
+    /// What is to be done.
+    pub work: Work,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// Told when it is done, durably.
+    pub reply: Reply<Result<Settled, Trouble>>,
+}
+
+/// What came of a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It had its effect, now or before.
+    Done,
+    /// The question is still open.
+    StillOpen,
+}
+
+/// Why a piece of work is not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Something is away or overloaded; try again.
+    #[error("not possible now: {0}")]
+    Away(String),
+    /// The database will never take it.
+    #[error("refused by {0}")]
+    Refused(String),
+}
+
+/// How often another replica may be faster before the caller is told to come again.
+const ROUNDS: usize = 8;
+
+/// See the module.
+pub struct PaymentActor {
+    env: PaymentEnv,
+    payment: Payment,
+    /// The state may not be what is stored.
+    stale: bool,
+}
+
+impl Entity for PaymentActor {
+    const KIND: &'static str = "payment";
+    type Id = OrderId;
+    type Env = PaymentEnv;
+    type Message = Request;
+
+    async fn load(order: OrderId, env: PaymentEnv, origin: Origin) -> Result<Self, LoadError> {
+        let payment = match origin {
+            Origin::New => Payment::of(order),
+            Origin::Stored => stored(&env, order).await.map_err(|trouble| LoadError(trouble.to_string()))?,
+        };
+        Ok(Self { env, payment, stale: false })
+    }
+
+    async fn handle(&mut self, requests: Vec<Request>) -> Next {
+        for Request { work, traceparent, reply } in requests {
+            let result = self.work(work, traceparent).await;
+            reply.send(result);
+        }
+        if self.stale { Next::Reload } else { Next::Continue }
+    }
+}
+
+/// What a step is caused by, and so has its effect once.
+#[derive(Default)]
+struct Cause {
+    event: Option<EventId>,
+    webhook: Option<WebhookId>,
+    traceparent: Option<String>,
+}
+
+impl PaymentActor {
+    async fn work(&mut self, work: Work, traceparent: Option<String>) -> Result<Settled, Trouble> {
+        match work {
+            Work::Order { intent, event } => self.obey(intent, event, traceparent).await.map(|()| Settled::Done),
+            Work::Webhook { id, call, customer, amount, answer } => {
+                let command = || match call {
+                    CallId::Charge => {
+                        Command::ChargeAnswered { customer, amount: Some(amount), answer: answer.clone() }
+                    }
+                    CallId::Refund(id) => Command::RefundAnswered { id, answer: answer.clone() },
+                };
+                let cause = Cause { webhook: Some(id), traceparent, ..Cause::default() };
+                self.commit(|_| command(), &cause).await.map(|()| Settled::Done)
+            }
+            Work::Chase(call) => self.chase(call, traceparent).await,
+        }
+    }
+
+    /// Does what an order wants: asks the provider when the core says so, then decides and commits.
+    async fn obey(&mut self, intent: Intent, event: EventId, traceparent: Option<String>) -> Result<(), Trouble> {
+        self.refresh().await?;
+        let answer = match self.payment.asks(&intent) {
+            Some(call) => Some(self.ask(&call, false).await),
+            None => None,
+        };
+        let cause = Cause { event: Some(event), traceparent, ..Cause::default() };
+        self.commit(|_| intent.clone().with(answer.clone()), &cause).await
+    }
+
+    /// Asks again what is not known.
+    async fn chase(&mut self, call: CallId, traceparent: Option<String>) -> Result<Settled, Trouble> {
+        self.refresh().await?;
+        let Some(question) = self.payment.asks_again(call) else {
+            // Known by now; a deadline that is left over ends here.
+            let forget = Projection::forget(call.key(self.payment.order()));
+            let entry = Entry { events: Vec::new(), inbox: None, projection: forget };
+            self.env.0.committer.commit(entry).await.map_err(away)?;
+            return Ok(Settled::Done);
+        };
+        let mut answer = self.ask(&question, true).await;
+        let mut give_up = false;
+        if answer == Answer::NeverSeen {
+            give_up = self.is_quiet();
+            answer = Answer::Unknown;
+        }
+        let command = || match call {
+            _ if give_up => Command::GiveUp,
+            CallId::Charge => Command::ChargeAnswered { customer: None, amount: None, answer: answer.clone() },
+            CallId::Refund(id) => Command::RefundAnswered { id, answer: answer.clone() },
+        };
+        let cause = Cause { traceparent, ..Cause::default() };
+        self.commit(|_| command(), &cause).await?;
+        let still_open = self.payment.open_calls().contains(&call);
+        Ok(if still_open { Settled::StillOpen } else { Settled::Done })
+    }
+
+    /// Whether the charge of a cancelled order can no longer be on its way to the provider.
+    fn is_quiet(&self) -> bool {
+        match self.payment.charge() {
+            Charge::Pending { cancelled: Some(since), .. } => {
+                crate::domain::Quiet(self.env.0.cancel_quiet).is_over(*since, Timestamp::now())
+            }
+            _ => false,
+        }
+    }
+
+    async fn ask(&self, call: &Call, again: bool) -> Answer {
+        let order = self.payment.order();
+        let key = match call {
+            Call::Charge(_) | Call::FindCharge => CallId::Charge.key(order),
+            Call::Refund { id, .. } => CallId::Refund(*id).key(order),
+        };
+        failpoint!("payments.before-provider");
+        let mut early = self.env.0.early.wait(key);
+        let provider = &self.env.0.provider;
+        let asking = async {
+            if again { provider.ask_again(order, call).await } else { provider.ask(order, call).await }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = asking => answer,
+            told = early.told() => told,
+        };
+        failpoint!("payments.after-provider");
+        answer
+    }
+
+    /// Decides, commits, believes. When another replica was faster: loads, and decides again.
+    async fn commit(&mut self, command: impl Fn(&Payment) -> Command, cause: &Cause) -> Result<(), Trouble> {
+        for _ in 0..ROUNDS {
+            self.refresh().await?;
+            let events = self.payment.decide(command(&self.payment));
+            let (after, entry) = self.foresee(events, cause);
+            if entry.inbox.is_none() && entry.projection.is_empty() {
+                return Ok(());
+            }
+            let opens = entry.projection.opens();
+            let kinds: Vec<_> = entry.events.iter().map(|event| event.kind).collect();
+            match self.env.0.committer.commit(entry).await {
+                Ok(_) => {
+                    self.payment = after;
+                    for kind in kinds {
+                        counter!(names::OUTCOMES, "kind" => kind).increment(1);
+                    }
+                    if opens {
+                        self.env.0.nudge.wake();
+                    }
+                    return Ok(());
+                }
+                Err(CommitError::Conflict) => self.stale = true,
+                // It has had its effect; whose incarnation did that does not matter.
+                Err(CommitError::Duplicate) => {
+                    self.stale = true;
+                    return Ok(());
+                }
+                Err(CommitError::Refused { constraint })
+                    if cause.webhook.is_some() && (constraint.is_empty() || constraint == "webhook_events_once") =>
+                {
+                    self.stale = true;
+                    return Ok(());
+                }
+                Err(CommitError::Refused { constraint }) => {
+                    self.stale = true;
+                    return Err(Trouble::Refused(constraint));
+                }
+                Err(CommitError::Overloaded) => return Err(away(CommitError::Overloaded)),
+                Err(CommitError::Unavailable) => {
+                    self.stale = true;
+                    return Err(away(CommitError::Unavailable));
+                }
+            }
+        }
+        Err(away(CommitError::Conflict))
+    }
+
+    /// The payment as it will be, and what is to be written for that.
+    fn foresee(&self, decided: Vec<Event>, cause: &Cause) -> (Payment, Entry<Projection>) {
+        let now = Timestamp::now();
+        let mut after = self.payment.clone();
+        let events: Vec<(Event, NewEvent)> = decided
+            .into_iter()
+            .map(|event| {
+                after.evolve(&event, now);
+                let stored = codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.clone());
+                (event, stored)
+            })
+            .collect();
+        let projection = Projection::of(&self.payment, &after, &events, now).caused_by(cause.webhook.clone());
+        let events = events.into_iter().map(|(_, stored)| stored).collect();
+        (after, Entry { events, inbox: cause.event, projection })
+    }
+
+    async fn refresh(&mut self) -> Result<(), Trouble> {
+        if self.stale {
+            self.payment = stored(&self.env, self.payment.order()).await?;
+            self.stale = false;
+        }
+        Ok(())
+    }
+}
+
+async fn stored(env: &PaymentEnv, order: OrderId) -> Result<Payment, Trouble> {
+    let events = env.0.store.stream(order.uuid(), 0).await.map_err(|error| Trouble::Away(error.to_string()))?;
+    codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))
+}
+
+fn away(error: CommitError) -> Trouble {
+    Trouble::Away(error.to_string())
+}
