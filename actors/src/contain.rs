@@ -29,9 +29,10 @@ pub(crate) fn enter(stage: &'static str) {
     STAGE.set(stage);
 }
 
-/// A future whose panics are named `stage`.
-pub(crate) async fn staged<F: Future>(stage: &'static str, future: F) -> F::Output {
-    let mut future = pin!(future);
+/// A future whose panics are named `stage`, also those of the call that makes it.
+pub(crate) async fn staged<F: Future>(stage: &'static str, make: impl FnOnce() -> F) -> F::Output {
+    enter(stage);
+    let mut future = pin!(make());
     poll_fn(|cx| {
         enter(stage);
         future.as_mut().poll(cx)

@@ -36,7 +36,7 @@ impl Actor for TaskActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let Some(work) = self.work.take() else { return };
-        ctx.spawn(wrap_future::<_, Self>(staged("task", work)).map(|error, task, ctx| {
+        ctx.spawn(wrap_future::<_, Self>(staged("task", || work)).map(|error, task, ctx| {
             if let Some(error) = error {
                 task.lever.leave(Exit::Failed(error));
             }

@@ -62,7 +62,8 @@ async fn live<E: Entity>(shared: Arc<Shared<E>>, seat: Seat) -> Exit {
         let loaded = entity.is_some();
         match poll_fn(|cx| shared.poll_turn(seat, loaded, now.take(), cx)).await {
             Turn::Load { id, origin, fell_at } => {
-                match staged("load", E::load(id.clone(), shared.env.clone(), origin)).await {
+                let load = || E::load(id.clone(), shared.env.clone(), origin);
+                match staged("load", load).await {
                     Ok(fresh) => {
                         if let Some(fell_at) = fell_at {
                             shared.recovered(&id, fell_at, fresh.state());
@@ -83,7 +84,7 @@ async fn live<E: Entity>(shared: Arc<Shared<E>>, seat: Seat) -> Exit {
                 let count = batch.messages.len();
                 let began = Instant::now();
                 let at_work = AtWork { shared: &shared, count, done: false };
-                let next = staged("handle", state.handle(batch.messages)).await;
+                let next = staged("handle", || state.handle(batch.messages)).await;
                 at_work.done();
                 let ended = Instant::now();
                 shared.mailbox.handle.record(ended.duration_since(began).as_secs_f64());

@@ -175,6 +175,10 @@ impl Node {
         if matches!(state.phase, State::Stopping | State::Ended | State::Failed) {
             return false;
         }
+        if state.phase == State::Down {
+            // It comes up with its siblings.
+            self.arbiter.spawn(Arc::clone(&child).halt());
+        }
         state.children.push(child);
         true
     }

@@ -160,3 +160,22 @@ fn those_that_ended_for_good_stay_ended() {
         assert_eq!(diary.count("+once"), 1);
     });
 }
+
+#[test]
+fn a_child_added_while_its_supervisor_is_down_comes_up_with_the_others() {
+    paused(async {
+        let (tree, diary) = (Tree::new(), Diary::default());
+        let slow = Backoff { base: seconds(10), cap: seconds(10) };
+        let node = tree.root.child("node", Strategy::OneForAll, Intensity::default()).with_backoff(slow);
+        let first = node.task("first", Restart::Permanent, || std::future::pending::<Result<(), String>>());
+        let inner = node.child("inner", Strategy::OneForOne, Intensity::default());
+        first.running().await;
+        first.crash();
+        until("inner is down", || inner.state() == State::Down).await;
+        let late = four(&inner, &diary);
+        tokio::time::sleep(seconds(1)).await;
+        assert_eq!(late[3].state(), State::Down);
+        late[3].running().await;
+        assert_eq!(inner.state(), State::Running);
+    });
+}
