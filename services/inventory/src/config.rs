@@ -1,0 +1,47 @@
+//! Settings of the inventory service.
+
+use std::time::Duration;
+
+use viscount_chassis::{
+    config::{ConfigError, Env},
+    store::DatabaseConfig,
+};
+
+/// The environment variable of the port.
+pub const PORT_VARIABLE: &str = "INVENTORY_PORT";
+
+/// What the service needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `INVENTORY_PORT`, 8083; 0 for any free one.
+    pub port: u16,
+    /// Its database.
+    pub database: DatabaseConfig,
+    /// `INVENTORY_LOW_STOCK`, 5: so many available, or fewer, count as little.
+    pub low_stock: u32,
+    /// `INVENTORY_RESERVATION_TTL`, 15m: when a reservation ends that was asked for over HTTP without saying how long.
+    /// Reservations of orders end by the order's own events.
+    pub reservation_ttl: Duration,
+}
+
+impl Config {
+    /// The defaults around a database, on any free port: for tests.
+    pub fn new(database: DatabaseConfig) -> Self {
+        Self { port: 0, database, low_stock: 5, reservation_ttl: Duration::from_secs(900) }
+    }
+
+    /// Reads the environment.
+    pub fn from_env(env: &Env, database_url: String) -> Result<Self, ConfigError> {
+        let defaults = Self::new(DatabaseConfig::new(database_url));
+        let reservation_ttl = env.duration_or("INVENTORY_RESERVATION_TTL", defaults.reservation_ttl)?;
+        if reservation_ttl.is_zero() {
+            return Err(ConfigError::new("INVENTORY_RESERVATION_TTL", "must be longer than nothing"));
+        }
+        Ok(Self {
+            port: env.parse_or(PORT_VARIABLE, 8083)?,
+            low_stock: env.parse_or("INVENTORY_LOW_STOCK", defaults.low_stock)?,
+            reservation_ttl,
+            ..defaults
+        })
+    }
+}
