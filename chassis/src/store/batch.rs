@@ -9,6 +9,15 @@ use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 use viscount_contracts::{Event, EventId};
 
+/// This moment, to the microsecond: what PostgreSQL keeps. With more, an event would change by being stored.
+pub fn now() -> Timestamp {
+    to_micros(Timestamp::now())
+}
+
+fn to_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}
+
 /// An event that is about to happen.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
@@ -37,7 +46,7 @@ impl NewEvent {
             id: EventId::new(),
             kind: E::KIND,
             data: Message::encode_to_vec(event),
-            occurred_at,
+            occurred_at: to_micros(occurred_at),
             traceparent: None,
         }
     }

@@ -13,7 +13,7 @@ mod committer;
 mod database;
 mod read;
 
-pub use batch::{Batch, Entry, NewEvent, bind_events, statement, statement_returning};
+pub use batch::{Batch, Entry, NewEvent, bind_events, now, statement, statement_returning};
 pub use committer::{CommitError, Committed, Committer, CommitterSpec, Writer};
 pub use database::{Database, DatabaseConfig, DatabaseError, is_unavailable};
 pub use read::EventStore;

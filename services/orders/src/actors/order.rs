@@ -167,7 +167,7 @@ impl OrderActor {
 
     /// The order as it will be, and its events as they will be stored.
     fn foresee(&self, decided: &[domain::Event], traceparent: Option<&str>) -> (Vec<NewEvent>, Option<Order>) {
-        let now = Timestamp::now();
+        let now = viscount_chassis::store::now();
         let mut after = self.order.clone();
         let mut events = Vec::with_capacity(decided.len());
         for event in decided {

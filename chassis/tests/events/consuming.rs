@@ -1,0 +1,195 @@
+//! Consumers: in order per key, at least once, poison parked, outages waited for.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+use viscount_actors::{Intensity, Supervisor};
+use viscount_chassis::{
+    consumer::{self, ConsumerSpec, HandleError, Handler},
+    testing::{eventually, run},
+};
+use viscount_contracts::{Envelope, Topic};
+
+use crate::bed::{Bed, event};
+
+#[derive(Clone, Default)]
+struct Notes {
+    seen: Arc<Mutex<Vec<(Uuid, i32)>>>,
+    poison: Arc<Mutex<HashSet<(Uuid, i32)>>>,
+    away: Arc<Mutex<bool>>,
+    panics: Arc<Mutex<u32>>,
+}
+
+impl Handler for Notes {
+    fn wants(&self, _: &Envelope) -> bool {
+        true
+    }
+
+    fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
+        let notes = self.clone();
+        async move {
+            tokio::task::yield_now().await;
+            if *notes.away.lock() {
+                return Err(HandleError::Away("lunch".into()));
+            }
+            if notes.poison.lock().contains(&(event.key, event.version)) {
+                return Err(HandleError::Poison("cannot be".into()));
+            }
+            {
+                let mut panics = notes.panics.lock();
+                if *panics > 0 {
+                    *panics -= 1;
+                    drop(panics);
+                    panic!("a handler's bug");
+                }
+            }
+            notes.seen.lock().push((event.key, event.version));
+            Ok(())
+        }
+    }
+}
+
+fn spec(consumer: &'static str) -> ConsumerSpec {
+    let mut spec = ConsumerSpec::new(consumer, Topic::Orders);
+    (spec.first_pause, spec.longest_pause) = (Duration::from_millis(1), Duration::from_millis(5));
+    spec
+}
+
+fn tree() -> Supervisor {
+    Supervisor::root("consumer", Intensity::default(), |_| {})
+}
+
+fn consume(bed: &Bed, tree: &Supervisor, consumer: &'static str) -> Notes {
+    let notes = Notes::default();
+    start(bed, tree, consumer, &notes);
+    notes
+}
+
+fn start(bed: &Bed, tree: &Supervisor, consumer: &'static str, notes: &Notes) {
+    let notes = notes.clone();
+    consumer::start(tree, "consume", spec(consumer), bed.pool.clone(), bed.log.clone(), move || notes.clone());
+}
+
+async fn publish(bed: &Bed, keys: &[Uuid], versions: std::ops::RangeInclusive<i32>) {
+    for version in versions {
+        bed.commit(keys.iter().map(|key| event(*key, version)).collect()).await.unwrap();
+    }
+}
+
+async fn until_seen(notes: &Notes, count: usize) {
+    eventually(|| async { (notes.seen.lock().len() >= count).then_some(()) }).await;
+}
+
+async fn saved(bed: &Bed, consumer: &str) -> i64 {
+    sqlx::query_scalar("select coalesce(max(position), 0) from consumer_offsets where consumer = $1")
+        .bind(consumer)
+        .fetch_one(&bed.pool)
+        .await
+        .unwrap()
+}
+
+#[test]
+fn events_of_one_key_keep_their_order_and_groups_have_their_own_place() {
+    run(async {
+        let bed = Bed::start().await;
+        let keys: Vec<_> = (0..20).map(|_| Uuid::now_v7()).collect();
+        let tree = tree();
+        let (one, two) = (consume(&bed, &tree, "one"), consume(&bed, &tree, "two"));
+        publish(&bed, &keys, 1..=10).await;
+        for notes in [&one, &two] {
+            until_seen(notes, 200).await;
+            let mut versions: HashMap<Uuid, i32> = HashMap::new();
+            for (key, version) in notes.seen.lock().iter() {
+                let last = versions.insert(*key, *version).unwrap_or(0);
+                assert_eq!(*version, last + 1);
+            }
+        }
+        eventually(|| async { (saved(&bed, "one").await == 200 && saved(&bed, "two").await == 200).then_some(()) }).await;
+    });
+}
+
+#[test]
+fn a_consumer_goes_on_where_it_stood() {
+    run(async {
+        let bed = Bed::start().await;
+        let key = Uuid::now_v7();
+        let first = tree();
+        let notes = consume(&bed, &first, "c");
+        publish(&bed, &[key], 1..=5).await;
+        eventually(|| async { (saved(&bed, "c").await == 5).then_some(()) }).await;
+        first.stop(Duration::from_secs(5)).await.unwrap();
+        publish(&bed, &[key], 6..=8).await;
+        let second = tree();
+        let later = consume(&bed, &second, "c");
+        until_seen(&later, 3).await;
+        assert_eq!(*later.seen.lock(), [(key, 6), (key, 7), (key, 8)]);
+        assert_eq!(notes.seen.lock().len(), 5);
+    });
+}
+
+/// The consumer that acknowledges although its handler failed, or whose next commit passes a failed event.
+#[test]
+fn an_outage_loses_no_event_and_buries_none() {
+    run(async {
+        let bed = Bed::start().await;
+        let keys: Vec<_> = (0..5).map(|_| Uuid::now_v7()).collect();
+        let tree = tree();
+        let notes = consume(&bed, &tree, "c");
+        *notes.away.lock() = true;
+        publish(&bed, &keys, 1..=4).await;
+        tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!(saved(&bed, "c").await, 0);
+        *notes.away.lock() = false;
+        until_seen(&notes, 20).await;
+        eventually(|| async { (saved(&bed, "c").await == 20).then_some(()) }).await;
+    });
+}
+
+/// A poison message that blocks its partition for ever, or is skipped while later events of its key go on.
+#[test]
+fn poison_is_buried_its_followers_are_parked_and_neighbours_go_on() {
+    run(async {
+        let bed = Bed::start().await;
+        let (sick, well) = (Uuid::now_v7(), Uuid::now_v7());
+        let first = tree();
+        let notes = consume(&bed, &first, "c");
+        notes.poison.lock().insert((sick, 2));
+        publish(&bed, &[sick, well], 1..=4).await;
+        eventually(|| async { (saved(&bed, "c").await == 8).then_some(()) }).await;
+        let seen = |notes: &Notes, key| notes.seen.lock().iter().filter(|(k, _)| *k == key).map(|(_, v)| *v).collect::<Vec<_>>();
+        assert_eq!((seen(&notes, sick), seen(&notes, well)), (vec![1], vec![1, 2, 3, 4]));
+        let letters = || async {
+            sqlx::query_as::<_, (i32, String)>("select version, state from dead_letters order by version")
+                .fetch_all(&bed.pool)
+                .await
+                .unwrap()
+        };
+        let parked = |version| (version, "parked".to_owned());
+        assert_eq!(letters().await, [(2, "dead".to_owned()), parked(3), parked(4)]);
+        // Also after a restart: the key stays parked.
+        first.stop(Duration::from_secs(5)).await.unwrap();
+        let second = tree();
+        start(&bed, &second, "c", &notes);
+        publish(&bed, &[sick, well], 5..=5).await;
+        eventually(|| async { (saved(&bed, "c").await == 10).then_some(()) }).await;
+        assert_eq!(letters().await.len(), 4);
+        assert_eq!(seen(&notes, well).len(), 5);
+    });
+}
+
+#[test]
+fn a_panic_in_a_handler_is_one_failed_try() {
+    run(async {
+        let bed = Bed::start().await;
+        let tree = tree();
+        let notes = consume(&bed, &tree, "c");
+        *notes.panics.lock() = 3;
+        publish(&bed, &[Uuid::now_v7()], 1..=2).await;
+        until_seen(&notes, 2).await;
+    });
+}
