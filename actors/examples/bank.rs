@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use viscount_actors::{
-    AskError, Backoff, Entity, Intensity, LoadError, Next, Origin, Reply, Restart, Router, RouterSpec, Supervisor,
+    AskError, Backoff, Entity, Intensity, LoadError, Next, Origin, Reply, Restart, Router, RouterSpec,
+    Supervisor,
 };
 
 const ACCOUNTS: u32 = 20;
@@ -113,7 +114,8 @@ async fn deposit(bank: &Router<Account>, account: u32, booking: Booking) -> u32 
 async fn teller(bank: Router<Account>, number: u32) -> (u64, u32) {
     let (mut taken, mut asked) = (0, 0);
     for nth in 0..DEPOSITS {
-        let booking = Booking { id: number * DEPOSITS + nth, cents: u64::from(rand::random_range(1..10_000u32)) };
+        let booking =
+            Booking { id: number * DEPOSITS + nth, cents: u64::from(rand::random_range(1..10_000u32)) };
         asked += deposit(&bank, rand::random_range(0..ACCOUNTS), booking).await;
         taken += booking.cents;
     }
@@ -137,9 +139,10 @@ fn mischief(root: &Supervisor, bank: &Router<Account>) {
 }
 
 async fn business() -> ExitCode {
-    let root = Supervisor::root("bank", Intensity { max_restarts: 50, window: Duration::from_secs(1) }, |exit| {
-        eprintln!("the bank is closed: {exit}");
-    });
+    let root =
+        Supervisor::root("bank", Intensity { max_restarts: 50, window: Duration::from_secs(1) }, |exit| {
+            eprintln!("the bank is closed: {exit}");
+        });
     let books = Books::default();
     let bank = root.router::<Account>(
         books.clone(),
@@ -172,7 +175,10 @@ async fn business() -> ExitCode {
     println!("{} deposits, asked {asked} times, {restarts} crashes of accounts", TELLERS * DEPOSITS);
     println!("taken in {taken}, booked {booked}, told by the accounts {told}");
     if let Some(fallen) = tree.find("bank/account").and_then(|accounts| accounts.fallen.first()) {
-        println!("the latest to fall: account {}, {}; loaded again with {}", fallen.id, fallen.last_exit, fallen.state);
+        println!(
+            "the latest to fall: account {}, {}; loaded again with {}",
+            fallen.id, fallen.last_exit, fallen.state
+        );
     }
     if taken == booked && booked == told && stopped.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -109,15 +109,21 @@ fn main() {
             let began = Instant::now();
             report(what, ask_from_elsewhere(&router, askers, each, entities).await, began);
         }
-        for (what, messages, entities) in
-            [("tell, same thread, 1 entity", 3_000_000, 1), ("tell, same thread, 1000 entities", 3_000_000, 1000)]
-        {
+        for (what, messages, entities) in [
+            ("tell, same thread, 1 entity", 3_000_000, 1),
+            ("tell, same thread, 1000 entities", 3_000_000, 1000),
+        ] {
             let began = Instant::now();
             report(what, tell_from_here(&router, messages, entities).await, began);
         }
         let began = Instant::now();
-        let new = join_all((1_000_000..1_008_000).map(|id| router.ask_new(id, DEADLINE, Count::AndTell))).await;
-        report("first message to a new entity", new.iter().filter(|answer| answer.is_ok()).count() as u64, began);
+        let new =
+            join_all((1_000_000..1_008_000).map(|id| router.ask_new(id, DEADLINE, Count::AndTell))).await;
+        report(
+            "first message to a new entity",
+            new.iter().filter(|answer| answer.is_ok()).count() as u64,
+            began,
+        );
         if let Err(error) = root.stop(Duration::from_secs(5)).await {
             eprintln!("{error}");
         }

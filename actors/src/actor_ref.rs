@@ -66,7 +66,9 @@ impl Admission {
         let admitted = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) if self.accepting.load(Ordering::Acquire) => Ok(permit),
             Ok(_) | Err(TryAcquireError::Closed) => Err(AskError::Stopping),
-            Err(TryAcquireError::NoPermits) if self.accepting.load(Ordering::Acquire) => Err(AskError::Overloaded),
+            Err(TryAcquireError::NoPermits) if self.accepting.load(Ordering::Acquire) => {
+                Err(AskError::Overloaded)
+            }
             Err(TryAcquireError::NoPermits) => Err(AskError::Stopping),
         };
         match admitted {
@@ -185,7 +187,10 @@ where
         self.send_for_answer(make).map(|_| ())
     }
 
-    pub(crate) fn send_for_answer<M, R>(&self, make: impl FnOnce(Reply<R>) -> M) -> Result<Answer<R>, AskError>
+    pub(crate) fn send_for_answer<M, R>(
+        &self,
+        make: impl FnOnce(Reply<R>) -> M,
+    ) -> Result<Answer<R>, AskError>
     where
         A: Handler<M>,
         M: Message<Result = ()> + Send + 'static,

@@ -65,7 +65,8 @@ pub fn log_contained_panics() {
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let payload = info.payload();
         let message = payload.downcast_ref::<&str>().copied();
-        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+        let message =
+            message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
         tracing::error!(during, location, message, "panic contained");
     }));
 }

@@ -103,7 +103,10 @@
 //! - State that can be thrown away at any moment. A panic while another panic unwinds aborts the process: keep `Drop`
 //!   of entities and messages plain.
 //! - A message answered `Panicked` or `TimedOut` may have taken effect. Make messages idempotent and ask again.
-#![allow(clippy::disallowed_methods, reason = "this crate is where actix is wrapped, so that nobody else has to")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate is where actix is wrapped, so that nobody else has to"
+)]
 
 mod actor_ref;
 mod contain;

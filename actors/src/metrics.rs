@@ -74,7 +74,8 @@ impl ChildMetrics {
     }
 
     pub(crate) fn restarted(&self, reason: &'static str) {
-        counter!(RESTARTS_TOTAL, "service" => self.service, "actor" => self.actor, "reason" => reason).increment(1);
+        counter!(RESTARTS_TOTAL, "service" => self.service, "actor" => self.actor, "reason" => reason)
+            .increment(1);
     }
 }
 

@@ -93,7 +93,12 @@ impl Pulse {
         self.watched.stuck.fetch_add(1, Ordering::Relaxed);
         self.watched.waiting_total.increment(1);
         let (service, actor) = (self.heart.service, self.watched.name);
-        tracing::error!(service, actor, seconds = since.as_secs_f64(), "actor makes no progress on its messages");
+        tracing::error!(
+            service,
+            actor,
+            seconds = since.as_secs_f64(),
+            "actor makes no progress on its messages"
+        );
     }
 }
 
@@ -118,7 +123,8 @@ fn look_after(heart: &Arc<Heart>) {
     });
     hearts.lock().push(Arc::downgrade(heart));
     if first {
-        let spawned = std::thread::Builder::new().name("actor-watchdog".to_owned()).spawn(move || look(hearts));
+        let spawned =
+            std::thread::Builder::new().name("actor-watchdog".to_owned()).spawn(move || look(hearts));
         if let Err(error) = spawned {
             tracing::warn!(%error, "no watchdog: its thread could not be started");
         }
@@ -151,7 +157,7 @@ fn look(hearts: &'static Mutex<Vec<Weak<Heart>>>) {
 impl Seen {
     fn look_at(&mut self, heart: &Heart, now: Instant) {
         let beats = heart.beats.load(Ordering::Acquire);
-        if beats != self.beats || beats % 2 == 0 {
+        if beats != self.beats || beats.is_multiple_of(2) {
             (self.beats, self.since, self.reported) = (beats, now, false);
             return;
         }

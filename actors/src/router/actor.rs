@@ -37,7 +37,14 @@ impl<E: Entity> RouterActor<E> {
                 EntityActor::new(Arc::clone(&shared), seat, Arc::clone(&held))
             };
             let pulse = self.shared.pulse.clone();
-            actix_rt::spawn(Guardian::new(receiver, Addr::new(sender), lever, overseer, Box::new(factory), pulse));
+            actix_rt::spawn(Guardian::new(
+                receiver,
+                Addr::new(sender),
+                lever,
+                overseer,
+                Box::new(factory),
+                pulse,
+            ));
         }
     }
 }

@@ -51,7 +51,9 @@ impl Supervisor {
         let member = Arc::new(Member { child: Arc::clone(&child), shared: Arc::clone(&shared) });
         if self.node.adopt(member as Arc<dyn Managed>) {
             let held = Arc::clone(&shared);
-            self.spawn(&child, Restart::Permanent, receiver, addr, move |_| RouterActor::new(Arc::clone(&held)));
+            self.spawn(&child, Restart::Permanent, receiver, addr, move |_| {
+                RouterActor::new(Arc::clone(&held))
+            });
         } else {
             shared.close();
             child.stillborn();

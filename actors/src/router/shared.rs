@@ -207,7 +207,8 @@ impl<E: Entity> Shared<E> {
         } else {
             self.table.lock().remove(seat)
         };
-        let cause = if exit.is_failure() { AskError::Unavailable(exit.to_string()) } else { AskError::Stopping };
+        let cause =
+            if exit.is_failure() { AskError::Unavailable(exit.to_string()) } else { AskError::Stopping };
         self.answer(waiting, cause);
     }
 

@@ -318,7 +318,13 @@ impl<E: Entity> Table<E> {
         self.slots.unlink(seat.index);
         let known = self.fallen.iter().position(|fallen| fallen.id == id);
         let restarts = known.and_then(|at| self.fallen.remove(at)).map_or(0, |fallen| fallen.restarts) + 1;
-        self.fallen.push_front(FallenEntity { id, restarts, exit: exit.clone(), at: now, state: String::new() });
+        self.fallen.push_front(FallenEntity {
+            id,
+            restarts,
+            exit: exit.clone(),
+            at: now,
+            state: String::new(),
+        });
         self.fallen.truncate(FALLEN);
     }
 
@@ -333,7 +339,8 @@ impl<E: Entity> Table<E> {
     pub(super) fn lay_to_rest(&mut self, seat: Seat, now: Instant) -> Option<VecDeque<Envelope<E::Message>>> {
         let id = self.slot(seat)?.id.clone();
         if self.cooling.len() >= COOLING
-            && let Some(longest) = self.cooling.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone())
+            && let Some(longest) =
+                self.cooling.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone())
         {
             self.cooling.remove(&longest);
         }

@@ -79,7 +79,8 @@ impl Node {
         let arbiter = actix_rt::Arbiter::current();
         let heart = Heart::new(service);
         let strategy = Strategy::OneForOne;
-        let node = Node::new(service, service, path, arbiter, heart, strategy, intensity, None, Some(on_failure));
+        let node =
+            Node::new(service, service, path, arbiter, heart, strategy, intensity, None, Some(on_failure));
         let inspected = Arc::clone(&node);
         node.arbiter.spawn(async move {
             while !matches!(inspected.phase(), State::Ended | State::Failed) {

@@ -147,7 +147,13 @@ impl Supervisor {
         if children.is_empty() { Ok(()) } else { Err(StopTimeout { children }) }
     }
 
-    fn spawn_task<F, Fut, E>(&self, name: &'static str, restart: Restart, drain: Drain, mut factory: F) -> TaskRef
+    fn spawn_task<F, Fut, E>(
+        &self,
+        name: &'static str,
+        restart: Restart,
+        drain: Drain,
+        mut factory: F,
+    ) -> TaskRef
     where
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), E>> + 'static,

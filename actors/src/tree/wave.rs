@@ -54,7 +54,8 @@ pub(super) async fn give_up(node: Arc<Node>, wave: u64, exit: Exit) {
     }
     let intensity = node.intensity();
     let (most, window) = (intensity.max_restarts, intensity.window);
-    let exit = Exit::Escalated(format!("{supervisor}: more than {most} restarts in {window:?}; the last: {exit}"));
+    let exit =
+        Exit::Escalated(format!("{supervisor}: more than {most} restarts in {window:?}; the last: {exit}"));
     let Some(parent) = node.parent.clone() else {
         return fail(node, exit).await;
     };

@@ -58,7 +58,8 @@ fn fact_03_restarts_pause_and_have_an_end() {
         let tree = Tree::with(at_most(5, 30));
         let (starts, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
         let counted = Arc::clone(&starts);
-        let quitter = tree.root.actor("quitter", Restart::Permanent, 1, move |_| Quitter(Arc::clone(&counted)));
+        let quitter =
+            tree.root.actor("quitter", Restart::Permanent, 1, move |_| Quitter(Arc::clone(&counted)));
         quitter.ended().await;
         assert_eq!(starts.load(Ordering::SeqCst), 6, "the first start and five restarts");
         // At the least five times half the base, at the most the sum of the ceilings.
@@ -109,7 +110,10 @@ fn fact_05_a_full_mailbox_refuses_and_all_permits_come_back() {
             tokio::time::sleep(seconds(30)).await;
         }
         assert_eq!(clerk.depth(), 0, "also those of messages that fell");
-        assert_eq!(join_all((0..4).map(|_| serve(&clerk))).await.iter().filter(|answer| answer.is_ok()).count(), 4);
+        assert_eq!(
+            join_all((0..4).map(|_| serve(&clerk))).await.iter().filter(|answer| answer.is_ok()).count(),
+            4
+        );
     });
 }
 
@@ -272,7 +276,10 @@ fn fact_12_a_day_of_supervision_takes_no_time() {
         let orders = Orders::default();
         let (clerk, began) = (hire(&root, &orders), Instant::now());
         for _ in 0..3 {
-            assert_eq!(clerk.ask(seconds(100_000), |reply| Fall(Way::Sync, reply)).await, Err(AskError::Panicked));
+            assert_eq!(
+                clerk.ask(seconds(100_000), |reply| Fall(Way::Sync, reply)).await,
+                Err(AskError::Panicked)
+            );
             assert_eq!(clerk.ask(seconds(100_000), Serve).await, Ok(1));
         }
         assert!(began.elapsed() >= seconds(3 * 1800));
@@ -285,7 +292,8 @@ fn fact_12_a_day_of_supervision_takes_no_time() {
 fn fact_13_messages_behind_a_panic_are_answered_by_the_fresh_incarnation_after_the_backoff() {
     paused(async {
         let (tree, world) = (Tree::new(), World::default());
-        let router = tree.root.router::<Ledger>(world.clone(), RouterSpec { batch: 1, ..RouterSpec::default() });
+        let router =
+            tree.root.router::<Ledger>(world.clone(), RouterSpec { batch: 1, ..RouterSpec::default() });
         assert_eq!(ledger::add(&router, 1, 5).await, Ok(vec![5]));
         assert_eq!(ledger::scribble(&router, 1, 6).await, Ok(vec![5, 6]));
         let began = Instant::now();

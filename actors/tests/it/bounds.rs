@@ -121,7 +121,8 @@ fn of_a_batch_that_falls_the_answered_are_answered_and_the_rest_hear_panicked() 
     paused(async {
         let (tree, world) = (Tree::new(), World::default());
         let router = router(&tree, &world, RouterSpec::default());
-        let (first, second, third) = futures_util::join!(add(&router, 1, 1), boom(&router, 1), add(&router, 1, 2));
+        let (first, second, third) =
+            futures_util::join!(add(&router, 1, 1), boom(&router, 1), add(&router, 1, 2));
         assert_eq!(*world.batches.lock().unwrap(), [3], "it was one batch");
         assert_eq!((first, second, third), (Ok(vec![1]), Err(AskError::Panicked), Err(AskError::Panicked)));
         assert_eq!(read(&router, 1).await, Ok(vec![1]));
@@ -145,7 +146,8 @@ fn a_make_that_panics_takes_no_place() {
         let (tree, world) = (Tree::new(), World::default());
         let router = router(&tree, &world, RouterSpec { in_flight: 1, ..RouterSpec::default() });
         let asking = router.clone();
-        let made = actix_rt::spawn(async move { asking.ask::<Vec<u32>>(1, LONG, |_| panic!("boom in make")).await });
+        let made =
+            actix_rt::spawn(async move { asking.ask::<Vec<u32>>(1, LONG, |_| panic!("boom in make")).await });
         assert!(made.await.is_err());
         assert_eq!(read(&router, 1).await, Ok(vec![]));
     });
@@ -187,7 +189,12 @@ fn handles_and_questions_are_send() {
         let (tree, world) = (Tree::new(), World::default());
         let router = router(&tree, &world, RouterSpec::default());
         let clerk = hire(&tree.root, &Orders::default());
-        (send(&router), sync(&router), send(&clerk), sync(&clerk), send(&tree.root), sync(&tree.root));
+        send(&router);
+        sync(&router);
+        send(&clerk);
+        sync(&clerk);
+        send(&tree.root);
+        sync(&tree.root);
         send(&router.ask(1, LONG, Entry::Read));
         send(&router.ask_new(1, LONG, Entry::Read));
         send(&clerk.ask(LONG, Serve));

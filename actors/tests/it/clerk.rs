@@ -111,15 +111,8 @@ pub enum Way {
     Twice,
 }
 
-pub const WAYS: [Way; 7] = [
-    Way::Sync,
-    Way::Oddly,
-    Way::Async,
-    Way::Waiting,
-    Way::Spawned,
-    Way::Later,
-    Way::Twice,
-];
+pub const WAYS: [Way; 7] =
+    [Way::Sync, Way::Oddly, Way::Async, Way::Waiting, Way::Spawned, Way::Later, Way::Twice];
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -189,7 +182,9 @@ impl Handler<Ponder> for Clerk {
     type Result = ();
 
     fn handle(&mut self, Ponder(long, reply): Ponder, ctx: &mut Self::Context) {
-        ctx.spawn(tokio::time::sleep(long).into_actor(self).map(move |(), clerk, _| reply.send(clerk.served)));
+        ctx.spawn(
+            tokio::time::sleep(long).into_actor(self).map(move |(), clerk, _| reply.send(clerk.served)),
+        );
     }
 }
 

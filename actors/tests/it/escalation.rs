@@ -1,7 +1,7 @@
 //! Who falls too often takes the supervisor along, and that one its own, up to the process.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use viscount_actors::*;
 
@@ -123,10 +123,11 @@ fn a_supervisor_that_gave_up_is_started_again_by_its_parent_with_a_fresh_budget(
 fn what_no_supervisor_can_mend_reaches_the_process() {
     paused(async {
         let (tree, starts) = (Tree::with(at_most(1, 600)), Arc::new(AtomicU32::new(0)));
-        let inner = tree
-            .root
-            .child("outer", Strategy::OneForAll, at_most(1, 600))
-            .child("inner", Strategy::RestForOne, at_most(1, 600));
+        let inner = tree.root.child("outer", Strategy::OneForAll, at_most(1, 600)).child(
+            "inner",
+            Strategy::RestForOne,
+            at_most(1, 600),
+        );
         let counted = Arc::clone(&starts);
         let task = inner.task("hopeless", Restart::Permanent, move || {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -161,7 +162,10 @@ fn entities_answer_stopping_when_their_root_has_failed() {
         let working = work(&router, 1, seconds(60));
         let failing = async {
             tokio::time::sleep(seconds(1)).await;
-            tree.root.task("worker", Restart::Permanent, || std::future::ready(Err::<(), _>("no"))).ended().await;
+            tree.root
+                .task("worker", Restart::Permanent, || std::future::ready(Err::<(), _>("no")))
+                .ended()
+                .await;
             let behind = read(&router, 1).await;
             (behind, read(&router, 2).await)
         };

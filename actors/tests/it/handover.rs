@@ -11,11 +11,13 @@ use viscount_actors::{AskError, Backoff, Entity, LoadError, Next, Origin, Reply,
 
 use crate::house::*;
 
+/// Per entity: (sender, number), as handled.
+type Handled = HashMap<u8, Vec<(u8, u32)>>;
+
 #[derive(Clone, Default)]
 struct Watch {
     alive: Arc<Mutex<HashMap<u8, u32>>>,
-    /// Per entity: (sender, number), as handled.
-    handled: Arc<Mutex<HashMap<u8, Vec<(u8, u32)>>>>,
+    handled: Arc<Mutex<Handled>>,
     violations: Arc<Mutex<Vec<String>>>,
     incarnations: Arc<AtomicUsize>,
 }
@@ -176,7 +178,9 @@ fn judge(watch: &Watch, sent: &[Sent], lossy: bool) -> Result<(), String> {
             Err(_) => times == 0,
         };
         if !right {
-            return Err(format!("{number} of sender {sender} to {id} was {result:?} and handled {times} times"));
+            return Err(format!(
+                "{number} of sender {sender} to {id} was {result:?} and handled {times} times"
+            ));
         }
     }
     if times.is_empty() { Ok(()) } else { Err(format!("nobody sent these: {times:?}")) }
@@ -260,6 +264,7 @@ fn the_judge_finds_losses_doubles_and_disorder() {
     assert!(judge(&watch, &[sent(0), sent(1)], false).is_err(), "disorder");
     watch.handled.lock().unwrap().insert(1, vec![(0, 0), (0, 0)]);
     assert!(judge(&watch, &[sent(0)], false).is_err(), "twice");
-    (watch.born(7), watch.born(7));
+    watch.born(7);
+    watch.born(7);
     assert!(judge(&watch, &[], false).is_err(), "two incarnations");
 }

@@ -63,14 +63,11 @@ fn when_nobody_is_idle_there_is_no_room() {
     paused(async {
         let (tree, world) = (Tree::new(), World::default());
         let router = router(&tree, &world, RouterSpec { max_live: 2, ..RouterSpec::default() });
-        let (first, second, third) = futures_util::join!(
-            work(&router, 1, seconds(5)),
-            work(&router, 2, seconds(5)),
-            async {
+        let (first, second, third) =
+            futures_util::join!(work(&router, 1, seconds(5)), work(&router, 2, seconds(5)), async {
                 settle().await;
                 (add(&router, 3, 3).await, router.ask(1, LONG, Entry::Read).await)
-            }
-        );
+            });
         assert_eq!((first, second), (Ok(vec![]), Ok(vec![])));
         assert_eq!(third, (Err(AskError::Overloaded), Ok(vec![])), "those alive are served");
         settle().await;

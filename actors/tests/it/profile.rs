@@ -2,7 +2,8 @@
 
 #[test]
 fn panics_unwind() {
-    assert!(cfg!(panic = "unwind"));
+    let caught = std::panic::catch_unwind(|| std::panic::panic_any(crate::clerk::Odd));
+    assert!(cfg!(panic = "unwind") && caught.is_err());
 }
 
 #[test]

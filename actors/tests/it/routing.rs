@@ -96,7 +96,10 @@ fn an_entity_that_falls_too_often_is_laid_to_rest_alone_and_forgiven_later() {
         assert_eq!(scribble(&router, 2, 9).await, Ok(vec![9]));
         let (first, second, third, behind) =
             futures_util::join!(boom(&router, 1), boom(&router, 1), boom(&router, 1), add(&router, 1, 5));
-        assert_eq!((first, second, third), (Err(AskError::Panicked), Err(AskError::Panicked), Err(AskError::Panicked)));
+        assert_eq!(
+            (first, second, third),
+            (Err(AskError::Panicked), Err(AskError::Panicked), Err(AskError::Panicked))
+        );
         assert!(unavailable(&behind), "{behind:?}");
         assert!(unavailable(&read(&router, 1).await), "it rests");
         assert_eq!(read(&router, 2).await, Ok(vec![9]), "its neighbour does not");

@@ -12,7 +12,8 @@ use crate::ledger::*;
 fn a_router_answers_all_it_accepted_and_accepts_nothing_more() {
     paused(async {
         let (tree, world) = (Tree::new(), World::default());
-        let router = tree.root.router::<Ledger>(world.clone(), RouterSpec { batch: 1, ..RouterSpec::default() });
+        let router =
+            tree.root.router::<Ledger>(world.clone(), RouterSpec { batch: 1, ..RouterSpec::default() });
         assert_eq!(add(&router, 99, 1).await, Ok(vec![1]), "one that will be idle");
         let accepted = join_all((0..50).map(|n| work(&router, n % 5, millis(100))));
         let falling = boom(&router, 3);
@@ -40,7 +41,9 @@ fn what_takes_too_long_is_ended_by_force_and_named() {
         let (tree, world, orders) = (Tree::new(), World::default(), Orders::default());
         let router = tree.root.router::<Ledger>(world.clone(), RouterSpec::default());
         let clerk = hire(&tree.root, &orders);
-        let deaf = tree.root.task_with_stop("deaf", Restart::Permanent, |_| std::future::pending::<Result<(), String>>());
+        let deaf = tree
+            .root
+            .task_with_stop("deaf", Restart::Permanent, |_| std::future::pending::<Result<(), String>>());
         let (worked, behind, clerked, (stopped, took)) = futures_util::join!(
             work(&router, 1, seconds(3600)),
             async {
@@ -58,7 +61,10 @@ fn what_takes_too_long_is_ended_by_force_and_named() {
         let StopTimeout { children } = stopped.unwrap_err();
         assert_eq!(children, ["shop/deaf", "shop/clerk", "shop/ledger (2 messages unanswered)"]);
         assert!(took < seconds(6), "{took:?}");
-        assert_eq!((worked, behind, clerked), (Err(AskError::Stopping), Err(AskError::Stopping), Err(AskError::Stopping)));
+        assert_eq!(
+            (worked, behind, clerked),
+            (Err(AskError::Stopping), Err(AskError::Stopping), Err(AskError::Stopping))
+        );
         assert_eq!((router.in_flight(), clerk.depth(), deaf.state()), (0, 0, State::Ended));
     });
 }
@@ -81,7 +87,8 @@ fn children_end_in_reverse_order_each_when_the_one_after_it_has() {
             })
         };
         let (first, second) = (task("first", 1), task("second", 3));
-        (first.running().await, second.running().await);
+        first.running().await;
+        second.running().await;
         let began = Instant::now();
         assert_eq!(tree.root.stop(seconds(60)).await, Ok(()));
         assert!(began.elapsed() >= seconds(4));
@@ -94,7 +101,7 @@ fn children_end_in_reverse_order_each_when_the_one_after_it_has() {
 fn a_plain_task_is_dropped_where_it_waits() {
     paused(async {
         let tree = Tree::new();
-        let task = tree.root.task("worker", Restart::Permanent, || std::future::pending::<Result<(), String>>());
+        let task = tree.root.task("worker", Restart::Permanent, std::future::pending::<Result<(), String>>);
         task.running().await;
         let began = Instant::now();
         assert_eq!(tree.root.stop(seconds(60)).await, Ok(()));
@@ -141,8 +148,11 @@ fn a_stopped_tree_takes_nothing_in() {
         let child = tree.root.child("child", Strategy::OneForOne, Intensity::default());
         assert_eq!(tree.root.stop(seconds(5)).await, Ok(()));
         assert_eq!(tree.root.stop(seconds(5)).await, Ok(()), "twice is no error");
-        for supervisor in [&tree.root, &child, &tree.root.child("late", Strategy::OneForOne, Intensity::default())] {
-            let task = supervisor.task("worker", Restart::Permanent, || std::future::pending::<Result<(), String>>());
+        for supervisor in
+            [&tree.root, &child, &tree.root.child("late", Strategy::OneForOne, Intensity::default())]
+        {
+            let task =
+                supervisor.task("worker", Restart::Permanent, std::future::pending::<Result<(), String>>);
             assert_eq!(task.ended().await, Exit::Stopped);
             assert_eq!(serve(&hire(supervisor, &Orders::default())).await, Err(AskError::Stopping));
             let router = supervisor.router::<Ledger>(world.clone(), RouterSpec::default());

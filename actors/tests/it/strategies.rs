@@ -60,7 +60,9 @@ fn one_for_all_takes_all_down_in_reverse_order_and_up_in_order() {
 
 #[test]
 fn rest_for_one_takes_along_those_started_later() {
-    paused(async { assert_eq!(fell_second(Strategy::RestForOne).await, ["-b", "-d", "-c", "+b", "+c", "+d"]) });
+    paused(async {
+        assert_eq!(fell_second(Strategy::RestForOne).await, ["-b", "-d", "-c", "+b", "+c", "+d"])
+    });
 }
 
 #[test]
@@ -112,7 +114,11 @@ fn a_router_taken_along_forgets_all_states_and_no_message() {
             tokio::time::sleep(seconds(1)).await;
             assert_eq!(tree.node("shop/node/ledger").state, State::Down);
             // While it is down: for one it knows, for one at work, for one it does not know.
-            futures_util::join!(ledger::read(&router, 1), ledger::read(&router, 3), ledger::add(&router, 4, 8))
+            futures_util::join!(
+                ledger::read(&router, 1),
+                ledger::read(&router, 3),
+                ledger::add(&router, 4, 8)
+            )
         };
         let (worked, answers) = futures_util::join!(working, rest);
         assert_eq!(worked, Err(AskError::Dropped), "it was in the middle of its work");
@@ -128,7 +134,7 @@ fn a_supervisor_taken_along_takes_its_own_down_and_up_again() {
     paused(async {
         let (tree, diary) = (Tree::new(), Diary::default());
         let node = tree.root.child("node", Strategy::OneForAll, Intensity::default());
-        let first = node.task("first", Restart::Permanent, || std::future::pending::<Result<(), String>>());
+        let first = node.task("first", Restart::Permanent, std::future::pending::<Result<(), String>>);
         let inner = node.child("inner", Strategy::OneForOne, Intensity::default());
         let tasks = four(&inner, &diary);
         tasks[3].running().await;
@@ -167,7 +173,7 @@ fn a_child_added_while_its_supervisor_is_down_comes_up_with_the_others() {
         let (tree, diary) = (Tree::new(), Diary::default());
         let slow = Backoff { base: seconds(10), cap: seconds(10) };
         let node = tree.root.child("node", Strategy::OneForAll, Intensity::default()).with_backoff(slow);
-        let first = node.task("first", Restart::Permanent, || std::future::pending::<Result<(), String>>());
+        let first = node.task("first", Restart::Permanent, std::future::pending::<Result<(), String>>);
         let inner = node.child("inner", Strategy::OneForOne, Intensity::default());
         first.running().await;
         first.crash();

@@ -1,7 +1,7 @@
 //! Supervised futures, and the three restart policies.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::Instant;
 use viscount_actors::*;
@@ -41,7 +41,8 @@ fn task(supervisor: &Supervisor, restart: Restart, runs: &'static [Run]) -> (Tas
 fn a_permanent_task_comes_back_after_every_end() {
     paused(async {
         let tree = Tree::new();
-        let (task, runs) = task(&tree.root, Restart::Permanent, &[Run::Panics, Run::Fails, Run::Ends, Run::Stays]);
+        let (task, runs) =
+            task(&tree.root, Restart::Permanent, &[Run::Panics, Run::Fails, Run::Ends, Run::Stays]);
         let mut exits = Vec::new();
         until("it stays", || {
             exits.extend(task.last_exit());
