@@ -30,6 +30,8 @@ pub mod keys;
 mod metrics;
 mod passwords;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod upkeep;
 
