@@ -16,7 +16,12 @@
 //! Functions here panic: a test without its surroundings has nothing else to say.
 #![allow(clippy::expect_used, reason = "a test without its surroundings has nothing else to say")]
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sqlx::{PgConnection, migrate::Migrator};
@@ -37,7 +42,15 @@ use crate::{
 
 /// Runs a test's body where services run: inside an actix system.
 pub fn run<T>(body: impl Future<Output = T>) -> T {
-    actix_rt::System::new().block_on(body)
+    let system = actix_rt::System::new();
+    let runtime = system.runtime().tokio_runtime().handle().clone();
+    let outcome = catch_unwind(AssertUnwindSafe(|| system.block_on(body)));
+    // What still runs is dropped with the system, inside its runtime: a pooled connection panics outside of one, and
+    // a second panic behind a test's own would end the whole test binary.
+    let inside = runtime.enter();
+    drop(system);
+    drop(inside);
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Looks until there is something, at most 20 seconds.
