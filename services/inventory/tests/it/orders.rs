@@ -1,0 +1,196 @@
+//! What orders' events do, in whatever order and however often they come.
+
+use jiff::Timestamp;
+use viscount_chassis::{store::NewEvent, testing::run};
+use viscount_contracts::{
+    OrderId, ProductId, ReservationId,
+    events::{
+        inventory::v1::{InventoryDeducted, InventoryRejected, InventoryReleased, InventoryReserved},
+        orders::v1::{OrderCreated, OrderRejected},
+    },
+};
+
+use crate::app::{TestApp, again};
+
+#[test]
+fn an_order_is_reserved_then_deducted() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, pot) = (app.product(10).await, app.product(3).await);
+        let order = OrderId::new();
+        app.created(order, 1, &[(tea, 2), (pot, 1), (tea, 1)]).await;
+        app.until_kinds(order, &["InventoryReserved"]).await;
+        assert_eq!((app.levels(tea).await, app.levels(pot).await), ((10, 3), (3, 1)));
+        let told = app.told(order).await;
+        let reserved: InventoryReserved = told[0].decode().unwrap();
+        assert_eq!((told[0].version, reserved.order_id), (1, order.to_string()));
+        assert_eq!(reserved.lines.iter().map(|line| line.quantity).collect::<Vec<_>>(), [3, 1]);
+
+        app.completed(order, 2).await;
+        app.until_kinds(order, &["InventoryReserved", "InventoryDeducted"]).await;
+        assert_eq!((app.levels(tea).await, app.levels(pot).await), ((7, 0), (2, 0)));
+        let told = app.told(order).await;
+        let deducted: InventoryDeducted = told[1].decode().unwrap();
+        assert_eq!((told[1].version, deducted.lines.len()), (2, 2));
+        app.assert_sound().await;
+        assert_eq!(app.dead_letters().await, 0);
+    });
+}
+
+#[test]
+fn an_order_none_of_whose_lines_is_there_is_rejected_and_is_no_dead_letter() {
+    run(async {
+        let app = TestApp::start().await;
+        let (scarce, unknown, order) = (app.product(1).await, ProductId::new(), OrderId::new());
+        app.created(order, 1, &[(scarce, 2), (unknown, 1)]).await;
+        app.until_kinds(order, &["InventoryRejected"]).await;
+        let rejected: InventoryRejected = app.told(order).await[0].decode().unwrap();
+        let short: Vec<_> = rejected.short_lines.iter().map(|line| (line.wanted, line.available)).collect();
+        assert_eq!(short, [(2, 1), (1, 0)]);
+        // The order hears of it and says so; that changes nothing.
+        let event = OrderRejected { order_id: order.to_string(), ..Default::default() };
+        app.orders.publish(order, 2, &event).await;
+        app.until_heard(2).await;
+        assert_eq!(app.kinds(order).await, ["InventoryRejected"]);
+        assert_eq!(app.dead_letters().await, 0);
+    });
+}
+
+#[test]
+fn a_cancelled_order_gives_back_once() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(4).await, OrderId::new());
+        app.created(order, 1, &[(tea, 4)]).await;
+        app.cancelled(order, 2).await;
+        app.cancelled(order, 3).await;
+        app.until_heard(3).await;
+        assert_eq!(app.kinds(order).await, ["InventoryReserved", "InventoryReleased"]);
+        let released: InventoryReleased = app.told(order).await[1].decode().unwrap();
+        assert_eq!((released.reason.as_str(), released.lines[0].quantity), ("cancelled", 4));
+        assert_eq!(app.levels(tea).await, (4, 0));
+        app.assert_sound().await;
+    });
+}
+
+#[test]
+fn a_declined_payment_gives_the_stock_back() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(4).await, OrderId::new());
+        app.created(order, 1, &[(tea, 4)]).await;
+        let rejected = OrderRejected { reason_code: "payment_declined".into(), ..Default::default() };
+        app.orders.publish(order, 2, &rejected).await;
+        app.until_heard(2).await;
+        assert_eq!(app.kinds(order).await, ["InventoryReserved", "InventoryReleased"]);
+        assert_eq!(app.levels(tea).await, (4, 0));
+    });
+}
+
+#[test]
+fn the_same_event_delivered_again_has_its_effect_once() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(9).await, OrderId::new());
+        let first = app.created(order, 1, &[(tea, 2)]).await;
+        for version in 2..6 {
+            app.orders.publish_raw(again(order, version, first, &[(tea, 2)])).await;
+        }
+        app.until_heard(5).await;
+        assert_eq!(app.levels(tea).await, (9, 2));
+        // A restart forgets what is in memory; the database does not.
+        let replica = app.replica().await;
+        app.orders.publish_raw(again(order, 6, first, &[(tea, 2)])).await;
+        app.completed(order, 7).await;
+        app.until_heard(7).await;
+        app.orders.publish_raw(again(order, 8, first, &[(tea, 2)])).await;
+        app.completed(order, 9).await;
+        app.until_heard(9).await;
+        assert_eq!(app.levels(tea).await, (7, 0));
+        assert_eq!(app.kinds(order).await, ["InventoryReserved", "InventoryDeducted"]);
+        app.assert_sound().await;
+        drop(replica);
+    });
+}
+
+#[test]
+fn called_off_before_it_came_an_order_holds_nothing() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(9).await, OrderId::new());
+        app.cancelled(order, 1).await;
+        app.created(order, 2, &[(tea, 2)]).await;
+        app.until_heard(2).await;
+        assert_eq!(app.levels(tea).await, (9, 0));
+        assert_eq!(app.kinds(order).await, Vec::<String>::new());
+        assert_eq!(app.dead_letters().await, 0);
+    });
+}
+
+#[test]
+fn completed_before_it_came_an_order_is_sold_when_it_comes() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(9).await, OrderId::new());
+        app.completed(order, 1).await;
+        app.created(order, 2, &[(tea, 2)]).await;
+        app.until_kinds(order, &["InventoryReserved", "InventoryDeducted"]).await;
+        assert_eq!(app.levels(tea).await, (7, 0));
+        app.assert_sound().await;
+    });
+}
+
+#[test]
+fn an_orders_reservation_is_ended_by_the_order_alone() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, order) = (app.product(9).await, OrderId::new());
+        app.created(order, 1, &[(tea, 2)]).await;
+        app.until_kinds(order, &["InventoryReserved"]).await;
+        let id = ReservationId::of_order(order);
+        assert_eq!(app.release(id).await.status(), 409);
+        assert_eq!(app.reserve(id, &[(tea, 2)]).await.status(), 409);
+        assert_eq!(app.levels(tea).await, (9, 2));
+    });
+}
+
+#[test]
+fn an_unreadable_order_is_a_dead_letter_and_stops_nobody_else() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, bad, good) = (app.product(9).await, OrderId::new(), OrderId::new());
+        let garbage = NewEvent {
+            data: vec![0xff; 8],
+            ..NewEvent::new(bad, 1, &OrderCreated::default(), Timestamp::now())
+        };
+        app.orders.publish_raw(garbage).await;
+        app.created(good, 1, &[(tea, 1)]).await;
+        app.until_kinds(good, &["InventoryReserved"]).await;
+        app.until_heard(2).await;
+        assert_eq!(app.dead_letters().await, 1);
+    });
+}
+
+#[test]
+fn a_flood_of_orders_on_one_product_sells_what_is_there_and_no_more() {
+    run(async {
+        let app = TestApp::start().await;
+        let product = app.product(300).await;
+        let orders: Vec<_> = (0..500).map(|_| OrderId::new()).collect();
+        futures_util::future::join_all(
+            orders.iter().map(async |order| app.created(*order, 1, &[(product, 1)]).await),
+        )
+        .await;
+        app.until_heard(500).await;
+        assert_eq!(app.levels(product).await, (300, 300));
+        let mut outcomes = std::collections::BTreeMap::new();
+        let kinds: Vec<(String, i64)> =
+            sqlx::query_as("select kind, count(*) from events where kind like 'Inventory%ed' group by kind")
+                .fetch_all(&app.pool)
+                .await
+                .unwrap();
+        outcomes.extend(kinds);
+        assert_eq!((outcomes["InventoryReserved"], outcomes["InventoryRejected"]), (300, 200));
+        app.assert_sound().await;
+    });
+}
