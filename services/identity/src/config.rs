@@ -44,7 +44,8 @@ pub struct Config {
     pub passwords: PasswordsSpec,
     /// `IDENTITY_ADMIN_EMAIL`, default `admin@localhost`: the first administrator.
     pub admin_email: EmailAddress,
-    /// `IDENTITY_ADMIN_PASSWORD`: their password. Without it one is made up and told to `on_first_admin`.
+    /// `IDENTITY_ADMIN_PASSWORD`: their password. Without it one is made up and told to `on_first_admin`. Both settings
+    /// mean nothing any more once the administrator is there.
     pub admin_password: Option<Password>,
     /// Told once, when the first start of all has made an administrator. Without it the administrator is made all the
     /// same, but a later start will make another password, until one can be told.

@@ -118,9 +118,9 @@ impl Passwords {
             PasswordsError::Busy
         };
         let place = self.inner.waiting.try_acquire().map_err(|_| busy())?;
-        gauge!(names::PASSWORDS_WAITING).increment(1.0);
+        let line = InLine::join();
         let waited = timeout(self.inner.patience, self.inner.threads.clone().acquire_owned()).await;
-        gauge!(names::PASSWORDS_WAITING).decrement(1.0);
+        drop(line);
         let thread = waited.map_err(|_| busy())?.map_err(|_| PasswordsError::Failed)?;
         let inner = self.inner.clone();
         // The job keeps its thread's permit to its end, also when whoever asked has gone.
@@ -134,6 +134,22 @@ impl Passwords {
         let result = job.await;
         drop(place);
         result.ok().flatten().ok_or(PasswordsError::Failed)
+    }
+}
+
+/// Somebody who waits, in the metrics; also when they give up and are dropped.
+struct InLine;
+
+impl InLine {
+    fn join() -> Self {
+        gauge!(names::PASSWORDS_WAITING).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        gauge!(names::PASSWORDS_WAITING).decrement(1.0);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How often the ring is looked at: another replica may have changed it.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(2);
 /// How often ended sessions are deleted.
 const SWEEP: Duration = Duration::from_secs(600);
 

@@ -144,24 +144,29 @@ pub fn client_of(
     id: Option<String>,
     secret: Option<String>,
 ) -> Result<Option<(String, String)>, OAuthError> {
-    let mut headers = request.headers().get_all(header::AUTHORIZATION);
-    let Some(value) = headers.next() else {
+    // A stale bearer token, which some clients send with everything, is no client authentication.
+    let mut claims =
+        request.headers().get_all(header::AUTHORIZATION).filter_map(|value| basic_part(value.as_bytes()));
+    let Some(claim) = claims.next() else {
         // A name alone proves nothing and is no claim to be somebody: public clients send it.
         return Ok(secret.and_then(|secret| Some((id?, secret))));
     };
-    if headers.next().is_some() || secret.is_some() {
+    if claims.next().is_some() || secret.is_some() {
         return Err(OAuthError::InvalidRequest("the client authenticates in more than one way"));
     }
-    basic(value.as_bytes()).map(Some).ok_or(OAuthError::InvalidClient)
+    basic(claim).map(Some).ok_or(OAuthError::InvalidClient)
 }
 
-/// `Basic base64(id:secret)`, both form-encoded (RFC 6749 §2.3.1).
-fn basic(value: &[u8]) -> Option<(String, String)> {
-    let (scheme, credentials) = std::str::from_utf8(value).ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let text = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+/// What follows the scheme `Basic`; `None` for other schemes.
+fn basic_part(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked("basic".len())?;
+    let ours = scheme.eq_ignore_ascii_case(b"basic") && rest.first().is_none_or(|byte| *byte == b' ');
+    ours.then(|| rest.trim_ascii())
+}
+
+/// `base64(id:secret)`, both form-encoded (RFC 6749 §2.3.1).
+fn basic(credentials: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((form_decoded(id)?, form_decoded(secret)?))
 }
@@ -224,9 +229,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_basic_is_no_client() {
-        for header in ["Bearer abc", "Basic", "Basic ", "Basic !!!", "Basic YWI=", "Basic JTpi"] {
+    fn broken_credentials_are_no_client() {
+        for header in ["Basic", "Basic ", "Basic !!!", "Basic YWI=", "Basic JTpi", "BASIC YWI="] {
             assert!(matches!(asked(header, None, None), Err(OAuthError::InvalidClient)), "{header}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_say_nothing_about_the_client() {
+        for header in ["Bearer abc", "Basically YTpi", "B", "Digest x"] {
+            assert_eq!(asked(header, None, None).unwrap(), None, "{header}");
+            assert_eq!(asked(header, Some("a"), Some("b")).unwrap(), pair("a", "b"), "{header}");
         }
     }
 
@@ -239,8 +252,8 @@ mod tests {
 
         #[test]
         fn no_header_makes_the_reader_panic(bytes in any::<Vec<u8>>(), text in any::<String>()) {
-            let _ = (basic(&bytes), form_decoded(&text));
-            let _ = basic(format!("Basic {}", STANDARD.encode(&bytes)).as_bytes());
+            let _ = (basic_part(&bytes), basic(&bytes), form_decoded(&text));
+            let _ = basic(STANDARD.encode(&bytes).as_bytes());
         }
     }
 }

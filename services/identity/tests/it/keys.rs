@@ -5,7 +5,7 @@ use viscount_chassis::{
     auth::Role,
     service::ServiceError,
     store::DatabaseConfig,
-    testing::{TestBed, run},
+    testing::{TestBed, eventually, run},
 };
 
 use crate::app::{ISSUER, Site, TestApp};
@@ -69,6 +69,37 @@ fn compromised_keys_take_their_tokens_with_them() {
         // Sessions do not depend on keys.
         let renewed = app.refresh(session.text("refresh_token")).await.expect(200);
         app.me(renewed.text("access_token")).await.expect(200);
+    });
+}
+
+#[test]
+fn a_replica_takes_up_what_another_one_has_changed() {
+    run(async {
+        let (site, app) = TestApp::start().await;
+        let replica = site.start().await;
+        let session = app.session("ada@example.com").await;
+        replica.me(session.text("access_token")).await.expect(200);
+        app.rotate(&app.signed(Role::Admin), "?compromised=true").await.expect(200);
+        let keys = app.jwks().await.body;
+        eventually(|| async { (replica.jwks().await.body == keys).then_some(()) }).await;
+        eventually(|| async { (replica.me(session.text("access_token")).await.status == 401).then_some(()) })
+            .await;
+        let renewed = replica.refresh(session.text("refresh_token")).await.expect(200);
+        app.me(renewed.text("access_token")).await.expect(200);
+    });
+}
+
+#[test]
+fn old_keys_are_rotated_without_anybody_asking() {
+    run(async {
+        let mut site = Site::new().await;
+        site.config.key_age = std::time::Duration::ZERO;
+        let app = site.start().await;
+        let session = app.session("ada@example.com").await;
+        let before = app.jwks().await.body;
+        eventually(|| async { (kids(&app.jwks().await.body)[0] != kids(&before)[0]).then_some(()) }).await;
+        app.me(session.text("access_token")).await.expect(200);
+        assert!(app.believed(session.text("access_token")).await.is_some());
     });
 }
 

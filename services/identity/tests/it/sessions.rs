@@ -89,3 +89,14 @@ fn what_cannot_be_revoked_is_said() {
         app.form("/oauth2/revoke", &impostor).await.oauth(401, "invalid_client");
     });
 }
+
+#[test]
+fn a_stale_bearer_token_beside_a_good_refresh_token_does_no_harm() {
+    run(async {
+        let (_site, app) = TestApp::start().await;
+        let session = app.session("ada@example.com").await;
+        let form = [("grant_type", "refresh_token"), ("refresh_token", session.text("refresh_token"))];
+        let request = app.client.post(format!("{}/oauth2/token", app.base)).bearer_auth("stale").form(&form);
+        crate::app::Answer::of(request).await.expect(200);
+    });
+}
