@@ -1,5 +1,6 @@
 //! Everything that runs, started in order and stopped in order.
 
+mod attached;
 mod databases;
 mod parts;
 
@@ -17,6 +18,7 @@ use viscount_chassis::{
 use viscount_gateway::{Auth, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
 use viscount_identity::FirstAdmin;
 
+pub use attached::Attached;
 pub use databases::Server;
 pub use parts::{Part, Urls};
 

@@ -43,6 +43,11 @@ impl Urls {
         self.0.insert(part, url);
     }
 
+    /// The one of this part.
+    pub fn get(&self, part: Part) -> Option<&str> {
+        self.0.get(&part).map(String::as_str)
+    }
+
     /// The one of this part; empty when it has none.
     pub fn of(&self, part: Part) -> String {
         self.0.get(&part).cloned().unwrap_or_default()
@@ -149,7 +154,7 @@ impl Part {
             Part::Inventory => starting!(viscount_inventory, viscount_inventory::Config::from_env(env, url)?),
             Part::Orders => starting!(viscount_orders, viscount_orders::Config::from_env(env, url)?),
             Part::Payments => starting!(viscount_payments, viscount_payments::Config::from_env(env, url)?),
-            Part::Simulator => starting!(viscount_simulator, viscount_simulator::Config::from_env(env, url)?),
+            Part::Simulator => starting!(viscount_simulator, viscount_simulator::SimulatorConfig::from_env(env, url)?),
             Part::Gateway => return Ok(None),
         }))
     }

@@ -1,0 +1,66 @@
+//! The databases, to look at: read only.
+
+use sqlx::{PgPool, postgres::PgConnectOptions, postgres::PgPoolOptions};
+use viscount_chassis::store::EventStore;
+use viscount_contracts::Topic;
+
+use crate::{
+    failure::Failure,
+    stack::{Attached, Part},
+};
+
+/// The services' databases.
+pub struct World {
+    /// order_db
+    pub orders: PgPool,
+    /// inventory_db
+    pub inventory: PgPool,
+    /// payment_db
+    pub payments: PgPool,
+    /// payment_simulator_db
+    pub simulator: PgPool,
+    /// product_catalog_db
+    pub catalog: PgPool,
+    /// identity_db
+    pub identity: PgPool,
+}
+
+impl World {
+    /// Connects to all of them.
+    pub async fn open(attached: &Attached) -> Result<Self, Failure> {
+        Self::connect(|part| attached.url(part)).await
+    }
+
+    /// Connects to all of them, each found by `url`.
+    pub async fn connect(url: impl Fn(Part) -> String) -> Result<Self, Failure> {
+        let open = async |part: Part| -> Result<PgPool, Failure> {
+            let options: PgConnectOptions = url(part).parse()?;
+            let options = options.options([("default_transaction_read_only", "on"), ("statement_timeout", "120s")]);
+            Ok(PgPoolOptions::new().max_connections(2).connect_with(options).await?)
+        };
+        Ok(Self {
+            orders: open(Part::Orders).await?,
+            inventory: open(Part::Inventory).await?,
+            payments: open(Part::Payments).await?,
+            simulator: open(Part::Simulator).await?,
+            catalog: open(Part::Catalog).await?,
+            identity: open(Part::Identity).await?,
+        })
+    }
+
+    /// Each topic with its database.
+    pub fn topics(&self) -> [(Topic, &PgPool); 5] {
+        [
+            (Topic::Orders, &self.orders),
+            (Topic::Inventory, &self.inventory),
+            (Topic::Payments, &self.payments),
+            (Topic::Catalog, &self.catalog),
+            (Topic::Identity, &self.identity),
+        ]
+    }
+
+    /// The events of the orders.
+    pub fn order_events(&self) -> EventStore {
+        EventStore::new(Topic::Orders, self.orders.clone())
+    }
+}
