@@ -70,18 +70,19 @@ impl Handler for FromOrders {
                 Wanted::Reserve(lines) => {
                     let booking = Booking { id, of_order: true, lines, expires_at: None };
                     // Not enough stock is an answer, not a failure: it has been told by an event.
-                    desk.reserve(booking, cause).await.map(drop).map_err(away)
+                    desk.reserve(booking, cause).await.map(drop).or_else(unless_handled)
                 }
-                Wanted::End(how) => match desk.end(id, how, true, cause).await.map_err(away)? {
-                    Ended::Done(_) | Ended::OfOrder => Ok(()),
-                    Ended::TooLate(state) if how == End::Sell => {
+                Wanted::End(how) => match desk.end(id, how, true, cause).await {
+                    Err(error) => unless_handled(error),
+                    Ok(Ended::Done(_) | Ended::OfOrder) => Ok(()),
+                    Ok(Ended::TooLate(state)) if how == End::Sell => {
                         metrics::sold_without_hold();
                         Err(HandleError::Poison(format!(
                             "completed, but its reservation is {}",
                             state.name()
                         )))
                     }
-                    Ended::TooLate(state) => {
+                    Ok(Ended::TooLate(state)) => {
                         tracing::warn!(reservation = %id, state = state.name(), "called off after the sale");
                         Ok(())
                     }
@@ -91,6 +92,10 @@ impl Handler for FromOrders {
     }
 }
 
-fn away(error: DeskError) -> HandleError {
-    HandleError::Away(error.to_string())
+/// Handled before is handled; whatever else keeps the desk from deciding will pass.
+fn unless_handled(error: DeskError) -> Result<(), HandleError> {
+    match error {
+        DeskError::Handled => Ok(()),
+        other => Err(HandleError::Away(other.to_string())),
+    }
 }

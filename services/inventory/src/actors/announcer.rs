@@ -36,6 +36,9 @@ pub async fn announce(
             true => None,
             false => Some(hints.take()),
         };
+        if among.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
         match mistold(&pool, among.clone(), low, PER_ROUND).await {
             Ok(products) => tell(&router, &hints, products).await,
             Err(error) => {

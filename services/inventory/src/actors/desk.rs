@@ -24,6 +24,8 @@ use crate::{
     store::{self, Change, Loader, NotLoaded, Row},
 };
 
+/// How often a reservation is decided anew when others are faster.
+const TRIES: u32 = 64;
 /// How long a reservation is tried at most.
 const PATIENCE: Duration = Duration::from_secs(9);
 /// Reservations kept in mind: an order is usually completed or cancelled soon after it was reserved.
@@ -74,6 +76,9 @@ pub enum DeskError {
     /// It took too long.
     #[error("not decided in time")]
     TimedOut,
+    /// The event that caused it has had its effect before.
+    #[error("this event was handled before")]
+    Handled,
 }
 
 impl From<AskError> for DeskError {
@@ -135,7 +140,7 @@ impl Desk {
         let until = Instant::now() + PATIENCE;
         // Nearly always it is new: the database is asked only when it says that it knows better.
         let mut known = self.recent.get(&booking.id);
-        while Instant::now() < until {
+        for _ in 0..TRIES {
             let sold = match ask(known.as_ref().map(|known| known.state)) {
                 Asking::Hold => false,
                 Asking::HoldAndSell => true,
@@ -245,7 +250,7 @@ impl Desk {
 pub(super) fn verdict(result: Result<(), CommitError>) -> Result<(), Again> {
     result.map_err(|error| match error {
         CommitError::Conflict => Again::Look("conflict"),
-        CommitError::Duplicate => Again::Look("duplicate"),
+        CommitError::Duplicate => Again::GiveUp(DeskError::Handled),
         CommitError::Refused { .. } => Again::Look("refused"),
         CommitError::Overloaded => Again::GiveUp(DeskError::Overloaded),
         CommitError::Unavailable => Again::GiveUp(DeskError::Unavailable("the database".to_owned())),

@@ -178,3 +178,69 @@ impl Shelves {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::domain::Level;
+
+    fn balance(on_hand: i64) -> Balance {
+        let level = Level { location: Location::main(), on_hand, reserved: 0, version: 1 };
+        Balance { levels: vec![level], ..Balance::unknown(ProductId::new()) }
+    }
+
+    fn pieces(pieces: i64) -> Quantity {
+        Quantity::new(pieces).unwrap()
+    }
+
+    fn held(shelf: &Arc<Shelf>, wanted: i64) -> Hold {
+        match shelf.take(pieces(wanted)) {
+            Taken::Held(hold) => hold,
+            Taken::Not(other) => panic!("{wanted} should be there, but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_goes_away_gives_back_and_wakes_who_waits() {
+        let shelf = Shelf::new(&balance(10));
+        let hold = held(&shelf, 8);
+        assert!(matches!(shelf.take(pieces(5)), Taken::Not(Take::Wait)));
+        assert!(shelf.changed().now_or_never().is_none());
+        drop(hold);
+        assert!(shelf.changed().now_or_never().is_some(), "news that came before the wait counts");
+        held(&shelf, 10).confirm();
+        assert!(matches!(shelf.take(pieces(1)), Taken::Not(Take::Short { available: 0 })));
+    }
+
+    #[test]
+    fn whoever_goes_away_while_committing_makes_the_actor_look() {
+        let shelf = Shelf::new(&balance(10));
+        let mut hold = held(&shelf, 8);
+        hold.committing();
+        drop(hold);
+        // It may have been written: nothing is promised before the database was asked.
+        assert!(matches!(shelf.take(pieces(1)), Taken::Not(Take::Doubtful)));
+        assert!(shelf.correct(&balance(2)));
+        held(&shelf, 2).give_back();
+        assert_eq!(shelf.figures(), (2, 0));
+    }
+
+    #[test]
+    fn a_shelf_is_known_while_it_is_the_newest_of_its_product() {
+        let shelves = Shelves::default();
+        let balance = balance(1);
+        let (old, new) = (Shelf::new(&balance), Shelf::new(&balance));
+        let portion = Portion { product: balance.product, location: Location::main(), quantity: 3 };
+        shelves.put(&old);
+        shelves.put(&new);
+        shelves.remove(&old);
+        shelves.freed(std::slice::from_ref(&portion));
+        assert_eq!((old.figures(), new.figures()), ((1, 0), (4, 0)));
+        shelves.remove(&new);
+        shelves.freed(&[portion]);
+        assert_eq!(new.figures(), (4, 0));
+    }
+}

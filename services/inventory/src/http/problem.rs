@@ -20,6 +20,8 @@ pub fn undecided(error: DeskError) -> Problem {
     match error {
         DeskError::Overloaded => overloaded(),
         DeskError::TimedOut => Problem::deadline(),
+        // Only events are handled twice, and no event comes over HTTP.
+        DeskError::Handled => Problem::internal(),
         DeskError::Unavailable(reason) => {
             tracing::warn!(reason, "a reservation could not be decided");
             Problem::unavailable(

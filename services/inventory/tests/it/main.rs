@@ -4,6 +4,7 @@
 mod adjusting;
 mod app;
 mod bad_input;
+mod defects;
 mod news;
 mod orders;
 mod replicas;

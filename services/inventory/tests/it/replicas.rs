@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use viscount_chassis::testing::run;
-use viscount_contracts::{ProductId, ReservationId};
+use viscount_contracts::{OrderId, ProductId, ReservationId};
 
 use crate::app::{TestApp, wish};
 
@@ -102,5 +102,36 @@ fn what_one_replica_gives_back_the_other_can_sell() {
             assert_eq!(app.release(third).await.status(), 200);
         }
         app.assert_sound().await;
+    });
+}
+
+#[test]
+fn two_replicas_that_hear_every_order_have_each_effect_once() {
+    run(async {
+        let app = TestApp::start().await;
+        // The same log: both read every event, as after a change of who reads what.
+        let config = viscount_inventory::Config::new(app.database.clone());
+        let replica = viscount_inventory::start(config, app.bed.platform()).await.unwrap();
+        let product = app.product(60).await;
+        let orders: Vec<_> = (0..100).map(|_| OrderId::new()).collect();
+        let app = &app;
+        let lives = orders.iter().enumerate().map(|(number, order)| async move {
+            app.created(*order, 1, &[(product, 1)]).await;
+            match number % 3 {
+                0 => app.completed(*order, 2).await,
+                1 => app.cancelled(*order, 2).await,
+                _ => drop(app.created(*order, 2, &[(product, 1)]).await),
+            }
+        });
+        futures_util::future::join_all(lives).await;
+        app.until_heard(200).await;
+        let ended: Vec<(String, i64)> =
+            sqlx::query_as("select state, count(*) from reservations group by state order by state")
+                .fetch_all(&app.pool)
+                .await
+                .unwrap();
+        assert_eq!(ended.iter().map(|(_, count)| count).sum::<i64>(), 100, "{ended:?}");
+        app.assert_sound().await;
+        drop(replica);
     });
 }
