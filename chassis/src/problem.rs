@@ -324,3 +324,76 @@ impl From<AskError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use actix_web::ResponseError;
+    use serde_json::json;
+
+    use super::*;
+
+    fn json_of(problem: &Problem) -> Value {
+        serde_json::from_slice(&problem.to_json()).unwrap()
+    }
+
+    #[test]
+    fn a_problem_is_what_rfc_9457_says() {
+        let problem = Problem::conflict("insufficient-stock", "Not enough in stock", "two lines are short")
+            .with_error("/lines/0/quantity", "3 wanted, 1 available")
+            .with_extension("lines", json!([{"wanted": 3, "available": 1}]));
+        let expected = json!({
+            "type": "/problems/insufficient-stock",
+            "title": "Not enough in stock",
+            "status": 409,
+            "detail": "two lines are short",
+            "errors": [{"pointer": "/lines/0/quantity", "detail": "3 wanted, 1 available"}],
+            "lines": [{"wanted": 3, "available": 1}],
+        });
+        assert_eq!(json_of(&problem), expected);
+    }
+
+    #[test]
+    fn headers_come_along_once() {
+        let problem = Problem::unavailable("not now", Duration::from_millis(1))
+            .with_retry_after(Duration::from_millis(2100));
+        let answer = problem.error_response();
+        let values: Vec<_> = answer.headers().get_all("retry-after").collect();
+        assert_eq!(values, ["3"]);
+        assert_eq!(answer.status(), 503);
+        let nasty = Problem::method_not_allowed("GET\r\nx: y");
+        assert!(nasty.error_response().headers().get("x").is_none());
+    }
+
+    #[test]
+    fn an_actor_without_an_answer_is_503_and_says_nothing_of_the_inside() {
+        let errors = [
+            AskError::Overloaded,
+            AskError::TimedOut,
+            AskError::Panicked,
+            AskError::Dropped,
+            AskError::Unavailable("password=hunter2".to_owned()),
+            AskError::Stopping,
+        ];
+        for error in errors {
+            let problem = Problem::from(error.clone());
+            assert_eq!(problem.status, 503, "{error}");
+            assert!(problem.headers.iter().any(|(name, _)| name == header::RETRY_AFTER), "{error}");
+            assert!(!json_of(&problem).to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_503_and_its_words_stay_inside() {
+        let io = sqlx::Error::Io(std::io::Error::other("secret-host refused"));
+        for (error, status) in [
+            (io, 503),
+            (sqlx::Error::PoolTimedOut, 503),
+            (sqlx::Error::ColumnNotFound("secret".to_owned()), 500),
+        ] {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status, status);
+            assert!(!json_of(&problem).to_string().contains("secret"));
+        }
+    }
+}

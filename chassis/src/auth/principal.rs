@@ -9,11 +9,15 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::{Either, LocalBoxFuture};
 use jiff::Timestamp;
+use metrics::counter;
 use viscount_contracts::UserId;
 
 use super::verifier::UnknownKey;
 use super::{AuthError, Role, Roles, Verifier};
 use crate::problem::Problem;
+
+/// Callers who were not believed, by reason.
+pub const REFUSED_TOTAL: &str = "auth_refused_total";
 
 /// A caller whose token was good.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +124,11 @@ fn identify(request: &HttpRequest) -> Verdict {
     }
 }
 
+fn refused(error: AuthError) -> Problem {
+    counter!(REFUSED_TOTAL, "reason" => error.label()).increment(1);
+    error.into()
+}
+
 impl FromRequest for Caller {
     type Error = Problem;
     type Future =
@@ -127,7 +136,7 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         use futures_util::FutureExt;
-        identify(request).map(|verdict| verdict.map(Caller).map_err(Problem::from))
+        identify(request).map(|verdict| verdict.map(Caller).map_err(refused))
     }
 }
 
@@ -143,7 +152,7 @@ impl FromRequest for MaybeCaller {
         identify(request).map(|verdict| match verdict {
             Ok(principal) => Ok(MaybeCaller(Some(principal))),
             Err(AuthError::Missing) => Ok(MaybeCaller(None)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(refused(error)),
         })
     }
 }

@@ -71,7 +71,8 @@ impl Layer {
         let unread = Unread::watch(&mut request);
 
         let span = self.span(&asked, parent);
-        let work = AssertUnwindSafe(next.call(request)).catch_unwind();
+        // The call itself is inside, too: routing and guards run in it.
+        let work = AssertUnwindSafe(async move { next.call(request).await }).catch_unwind();
         let work = telemetry::in_context(trace, timeout(deadline, work));
         let result = if span.is_none() { work.await } else { work.instrument(span.clone()).await };
 
@@ -84,7 +85,11 @@ impl Layer {
                 error!(message_of_panic = panic_text(&*panic), path = asked.uri.path(), "handler panicked");
                 Err(Problem::internal().into())
             }
-            Err(_elapsed) => Err(Problem::deadline().into()),
+            // Who was slow: the client with its body, or we with the answer?
+            Err(_elapsed) => match &unread {
+                Some(unread) if unread.awaited() => Err(Problem::request_timeout().into()),
+                _ => Err(Problem::deadline().into()),
+            },
         };
         match answered {
             Ok(response) => {

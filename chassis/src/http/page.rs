@@ -165,3 +165,43 @@ fn next_link(request: &HttpRequest, next: &Cursor) -> String {
     // A query string may hold the closing bracket of the link's own syntax (RFC 8288 §3).
     link.replace('>', "%3E").replace('<', "%3C")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_survives_the_round_trip(name in "[^\\x00]{0,20}", number in any::<i64>()) {
+            let value = (name, number);
+            let cursor = Cursor::encode(&value);
+            prop_assert!(cursor.as_ref().is_some_and(|cursor| cursor.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))));
+            prop_assert_eq!(cursor.and_then(|cursor| cursor.decode::<(String, i64)>().ok()), Some(value));
+        }
+
+        #[test]
+        fn any_query_is_a_page_or_a_400(query in "\\PC{0,60}", limit in "[0-9-]{0,4}", cursor in "\\PC{0,20}") {
+            for query in [query, format!("limit={limit}&cursor={cursor}")] {
+                match Page::read(&query) {
+                    Ok(page) => {
+                        prop_assert!((1..=MAX_LIMIT).contains(&page.limit));
+                        if let Err(problem) = page.after::<(String, i64)>() {
+                            prop_assert_eq!(problem.status, 400);
+                        }
+                    }
+                    Err(problem) => prop_assert_eq!(problem.status, 400),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_page_says_so() {
+        let full = Paged::new(vec![1, 2, 3], 2, |last| *last);
+        assert_eq!((full.items.as_slice(), full.next_cursor.is_some()), (&[1, 2][..], true));
+        let last = Paged::new(vec![1, 2], 2, |last| *last);
+        assert_eq!((last.items.as_slice(), last.next_cursor.is_some()), (&[1, 2][..], false));
+    }
+}

@@ -165,7 +165,7 @@ pub fn serve(
             .app_data(limits)
             .app_data(verifier.clone())
             .app_data(routes.clone())
-            .configure(actix_configs)
+            .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
             .configure(|app| configure(app))
             .default_service(web::to(super::routes::unknown))

@@ -125,7 +125,7 @@ fn routes(app: &mut web::ServiceConfig, gate: Arc<Gate>) {
             "/v1/panic/{id}",
             web::get().to(|| async {
                 tokio::task::yield_now().await;
-                let nothing: Option<u8> = None;
+                let nothing = std::hint::black_box(None::<u8>);
                 nothing.expect("a secret detail").to_string()
             }),
         )
@@ -136,6 +136,7 @@ fn routes(app: &mut web::ServiceConfig, gate: Arc<Gate>) {
         )
         .route("/v1/number/{n}", web::get().to(|n: web::Path<u32>| async move { n.to_string() }))
         .route("/v1/plain", web::post().to(|thing: web::Json<Thing>| async move { thing.name.clone() }))
+        .route("/v1/bytes", web::post().to(|bytes: web::Bytes| async move { bytes.len().to_string() }))
         .route("/v1/failed", web::get().to(failed));
 }
 

@@ -163,6 +163,21 @@ async fn a_body_that_stalls_is_408_and_the_connection_ends() {
 }
 
 #[actix_web::test]
+async fn bodies_of_other_kinds_have_the_same_limits() {
+    let app = TestApp::start_with(|spec| {
+        spec.deadline = Duration::from_millis(400);
+        spec.body_limit = 1000;
+    })
+    .await;
+    let stalled = "POST /v1/bytes HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
+    assert_eq!(raw::send(app.addr(), stalled.as_bytes()).await.status(), 408);
+    let answer = app.post("/v1/bytes").body("x".repeat(1001)).send().await.unwrap();
+    assert_eq!(problem(answer).await["status"], 413);
+    let answer = app.post("/v1/bytes").body("x".repeat(1000)).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "1000");
+}
+
+#[actix_web::test]
 async fn nobody_holds_a_connection_with_a_body_that_nobody_reads() {
     let app = TestApp::start_with(|spec| spec.deadline = Duration::from_millis(400)).await;
     let part = "transfer-encoding: chunked\r\ncontent-type: application/json\r\nhost: x\r\n\r\n5\r\n{\"nam";

@@ -72,7 +72,7 @@ fn is_json(content_type: &str) -> bool {
 }
 
 async fn read(mut payload: Payload, expected: usize, limit: usize) -> Result<Bytes, Problem> {
-    let mut bytes = BytesMut::with_capacity(expected);
+    let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed("the body broke off"))?;
         if bytes.len() + chunk.len() > limit {
@@ -82,6 +82,7 @@ async fn read(mut payload: Payload, expected: usize, limit: usize) -> Result<Byt
             // The usual case, a small body in one piece: nothing to copy.
             return Ok(chunk);
         }
+        bytes.reserve(expected.saturating_sub(bytes.len()).max(chunk.len()));
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
@@ -182,4 +183,84 @@ pub(in crate::http) fn nul_pointer(bytes: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     let mut pointer = String::new();
     find(&value, &mut pointer).then_some(pointer)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Thing {
+        name: String,
+        lines: Vec<(u8, Option<Value>)>,
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[a~/\\x00\\\\u0]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            let names = prop_oneof![Just("name".to_owned()), Just("lines".to_owned()), "[a~/\\x00]{0,3}"];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((names, inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn has_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(has_nul),
+            Value::Object(members) => members.iter().any(|(key, item)| key.contains('\0') || has_nul(item)),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        /// Whatever comes in, the client is told that it is wrong, never that we are.
+        #[test]
+        fn hostile_bytes_are_the_clients_fault(bytes in any::<Vec<u8>>()) {
+            if let Err(problem) = parse::<Thing>(&bytes) {
+                prop_assert!(matches!(problem.status, 400 | 422));
+            }
+        }
+
+        /// JSON is never called unparseable, and a pointer leads to a place that is there, or whose parent is.
+        #[test]
+        fn hostile_json_is_refused_with_a_pointer(value in any_json()) {
+            let bytes = value.to_string().into_bytes();
+            if let Err(problem) = parse::<Thing>(&bytes) {
+                prop_assert_eq!(problem.status, 422);
+                let pointer = &problem.errors[0].pointer;
+                let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+                prop_assert!(value.pointer(pointer).or_else(|| value.pointer(parent)).is_some(), "{} in {}", pointer, value);
+            }
+        }
+
+        /// No NUL character gets through, and none is seen where there is none.
+        #[test]
+        fn nul_characters_are_found_exactly(value in any_json()) {
+            let bytes = value.to_string().into_bytes();
+            prop_assert_eq!(nul_pointer(&bytes).is_some(), has_nul(&value));
+        }
+    }
+
+    #[test]
+    fn an_escaped_backslash_is_no_nul() {
+        let text = json!({"name": "\\u0000", "lines": []}).to_string();
+        assert!(text.contains("\\\\u0000"));
+        assert!(parse::<Thing>(text.as_bytes()).is_ok());
+    }
 }

@@ -37,9 +37,9 @@ impl Default for Limits {
 }
 
 /// Makes actix's own extractors, where a service uses one, refuse as ours do.
-pub(super) fn actix_configs(app: &mut web::ServiceConfig) {
+pub(super) fn actix_configs(app: &mut web::ServiceConfig, limits: Limits) {
     app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found("path").into()))
-        .app_data(web::PayloadConfig::new(super::HttpSpec::BODY_LIMIT))
-        .app_data(web::JsonConfig::default().limit(super::HttpSpec::BODY_LIMIT))
-        .app_data(web::FormConfig::default().limit(super::HttpSpec::BODY_LIMIT));
+        .app_data(web::PayloadConfig::new(limits.body))
+        .app_data(web::JsonConfig::default().limit(limits.body))
+        .app_data(web::FormConfig::default().limit(limits.body));
 }
