@@ -37,7 +37,12 @@ impl Config {
             database: DatabaseConfig::new(database_url),
             provider: ProviderConfig {
                 url: url.unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}")),
-                timeout: at_least(env, "PAYMENTS_PROVIDER_TIMEOUT", Duration::from_secs(3), Duration::from_millis(50))?,
+                timeout: at_least(
+                    env,
+                    "PAYMENTS_PROVIDER_TIMEOUT",
+                    Duration::from_secs(3),
+                    Duration::from_millis(50),
+                )?,
                 concurrency: env.parse_or("PAYMENTS_PROVIDER_CONCURRENCY", 256_usize)?.max(1),
                 limit: None,
             },
@@ -48,7 +53,12 @@ impl Config {
     }
 }
 
-fn at_least(env: &Env, name: &'static str, default: Duration, least: Duration) -> Result<Duration, ConfigError> {
+fn at_least(
+    env: &Env,
+    name: &'static str,
+    default: Duration,
+    least: Duration,
+) -> Result<Duration, ConfigError> {
     let value = env.duration_or(name, default)?;
     if value < least || value > Duration::from_secs(10) {
         return Err(ConfigError::new(name, "must lie between 50ms and 10s"));
@@ -62,7 +72,10 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_env(&Env::from_pairs(pairs.iter().copied()), "postgres://localhost/payment_db".to_owned())
+        Config::from_env(
+            &Env::from_pairs(pairs.iter().copied()),
+            "postgres://localhost/payment_db".to_owned(),
+        )
     }
 
     #[test]
@@ -82,7 +95,10 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_variable() {
-        assert_eq!(read(&[("PAYMENTS_PROVIDER_TIMEOUT", "1m")]).unwrap_err().variable, "PAYMENTS_PROVIDER_TIMEOUT");
+        assert_eq!(
+            read(&[("PAYMENTS_PROVIDER_TIMEOUT", "1m")]).unwrap_err().variable,
+            "PAYMENTS_PROVIDER_TIMEOUT"
+        );
         assert_eq!(read(&[("PAYMENTS_PORT", "x")]).unwrap_err().variable, "PAYMENTS_PORT");
     }
 }

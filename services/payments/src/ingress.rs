@@ -24,7 +24,10 @@ pub fn route(event: &Envelope) -> Result<Option<Intent>, DecodeError> {
             let validated: OrderValidated = event.decode()?;
             let unreadable = |problem: String| event.unreadable::<OrderValidated>(problem);
             Intent::Charge(Terms {
-                customer: validated.customer_id.parse().map_err(|e: uuid::Error| unreadable(e.to_string()))?,
+                customer: validated
+                    .customer_id
+                    .parse()
+                    .map_err(|e: uuid::Error| unreadable(e.to_string()))?,
                 amount: Money::try_from(validated.total.as_ref()).map_err(|e| unreadable(e.to_string()))?,
                 token: validated.payment_token,
             })
@@ -60,7 +63,8 @@ pub struct ToPayments {
 
 impl Handler for ToPayments {
     fn wants(&self, event: &Envelope) -> bool {
-        [OrderValidated::KIND, OrderCancelled::KIND, OrderRefundRequested::KIND].contains(&event.kind.as_ref())
+        [OrderValidated::KIND, OrderCancelled::KIND, OrderRefundRequested::KIND]
+            .contains(&event.kind.as_ref())
     }
 
     fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
@@ -86,7 +90,9 @@ impl Handler for ToPayments {
                 Ok(Err(Trouble::Away(reason))) => Err(HandleError::Away(reason)),
                 Ok(Err(trouble @ Trouble::Refused(_))) => Err(HandleError::Poison(trouble.to_string())),
                 // A panic counts against the event; everything else is this moment's trouble.
-                Err(viscount_actors::AskError::Panicked) => Err(HandleError::Poison("the payment panicked".to_owned())),
+                Err(viscount_actors::AskError::Panicked) => {
+                    Err(HandleError::Poison("the payment panicked".to_owned()))
+                }
                 Err(error) => Err(HandleError::Away(error.to_string())),
             }
         }
@@ -135,14 +141,20 @@ mod tests {
         let amount = Money::new(4_200, Currency::GBP);
         assert_eq!(intent, Intent::Charge(Terms { customer, amount, token: "tok_visa".into() }));
         assert!(is_fresh(&event, &intent));
-        assert!(!is_fresh(&envelope(&validated, 3), &intent), "something came between: it may be a cancellation");
+        assert!(
+            !is_fresh(&envelope(&validated, 3), &intent),
+            "something came between: it may be a cancellation"
+        );
     }
 
     #[test]
     fn a_refund_keeps_its_own_id() {
         let id = RefundId::new();
-        let wanted =
-            OrderRefundRequested { refund_id: id.to_string(), amount: gbp(5), ..OrderRefundRequested::default() };
+        let wanted = OrderRefundRequested {
+            refund_id: id.to_string(),
+            amount: gbp(5),
+            ..OrderRefundRequested::default()
+        };
         let expected = Intent::Refund { id, amount: Money::new(5, Currency::GBP) };
         assert_eq!(route(&envelope(&wanted, 4)).unwrap(), Some(expected));
     }

@@ -31,7 +31,7 @@ pub mod provider;
 pub mod simulator;
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::migrate::Migrator;
 use viscount_actors::RouterSpec;
@@ -57,6 +57,9 @@ use crate::{
 /// The service's name.
 pub const NAME: &str = "payments";
 
+/// How long a payment stays alive without being asked: most are asked once.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// The service's own migrations.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payments");
 
@@ -70,8 +73,14 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let pool = database.pool().clone();
     let store = EventStore::new(Topic::Payments, pool.clone());
     let publisher = platform.log.publisher(store.clone());
-    let committer =
-        Committer::start(&supervisor, store.clone(), pool.clone(), publisher, PaymentsWriter, CommitterSpec::default());
+    let committer = Committer::start(
+        &supervisor,
+        store.clone(),
+        pool.clone(),
+        publisher,
+        PaymentsWriter,
+        CommitterSpec::default(),
+    );
 
     let early = EarlyAnswers::default();
     let env = PaymentEnv(Arc::new(PaymentEnvInner {
@@ -82,7 +91,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         nudge: Nudge::default(),
         cancel_quiet: config.cancel_quiet,
     }));
-    let router = supervisor.router::<PaymentActor>(env.clone(), RouterSpec::default());
+    let router =
+        supervisor.router::<PaymentActor>(env.clone(), RouterSpec { idle: IDLE, ..RouterSpec::default() });
 
     let webhook_secret = config.webhook_secret.clone();
     let api = Arc::new(Api { pool: pool.clone(), router: router.clone(), early, webhook_secret });
@@ -105,12 +115,18 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
 
     let (tree, log) = (supervisor.clone(), platform.log.clone());
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
-        let chaser =
-            Chaser { pool: pool.clone(), router: router.clone(), env: env.clone(), spec: ChaserSpec::default() };
+        let chaser = Chaser {
+            pool: pool.clone(),
+            router: router.clone(),
+            env: env.clone(),
+            spec: ChaserSpec::default(),
+        };
         chaser.start(&tree);
         let to_payments = ToPayments { router: router.clone() };
         let spec = ConsumerSpec::new(NAME, Topic::Orders);
-        consumer::start(&tree, "consume-orders", spec, pool.clone(), log.clone(), move || to_payments.clone());
+        consumer::start(&tree, "consume-orders", spec, pool.clone(), log.clone(), move || {
+            to_payments.clone()
+        });
         std::future::ready(Ok(()))
     });
     Ok(Running { name: NAME, health, http, supervisor, database })

@@ -135,7 +135,8 @@ impl Chaser {
             })
         });
         let answers = stream::iter(asking).buffer_unordered(self.spec.concurrency);
-        let settled = answers.filter(|answer| std::future::ready(matches!(answer, Ok(Ok(Settled::Done))))).count();
+        let settled =
+            answers.filter(|answer| std::future::ready(matches!(answer, Ok(Ok(Settled::Done))))).count();
         (asked, settled.await)
     }
 

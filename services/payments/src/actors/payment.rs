@@ -145,7 +145,9 @@ struct Cause {
 impl PaymentActor {
     async fn work(&mut self, work: Work, traceparent: Option<String>) -> Result<Settled, Trouble> {
         match work {
-            Work::Order { intent, event } => self.obey(intent, event, traceparent).await.map(|()| Settled::Done),
+            Work::Order { intent, event } => {
+                self.obey(intent, event, traceparent).await.map(|()| Settled::Done)
+            }
             Work::Webhook { id, call, customer, amount, answer } => {
                 let command = || match call {
                     CallId::Charge => {
@@ -161,7 +163,12 @@ impl PaymentActor {
     }
 
     /// Does what an order wants: asks the provider when the core says so, then decides and commits.
-    async fn obey(&mut self, intent: Intent, event: EventId, traceparent: Option<String>) -> Result<(), Trouble> {
+    async fn obey(
+        &mut self,
+        intent: Intent,
+        event: EventId,
+        traceparent: Option<String>,
+    ) -> Result<(), Trouble> {
         self.refresh().await?;
         let answer = match self.payment.asks(&intent) {
             Some(call) => Some(self.ask(&call, false).await),
@@ -189,7 +196,9 @@ impl PaymentActor {
         }
         let command = || match call {
             _ if give_up => Command::GiveUp,
-            CallId::Charge => Command::ChargeAnswered { customer: None, amount: None, answer: answer.clone() },
+            CallId::Charge => {
+                Command::ChargeAnswered { customer: None, amount: None, answer: answer.clone() }
+            }
             CallId::Refund(id) => Command::RefundAnswered { id, answer: answer.clone() },
         };
         let cause = Cause { traceparent, ..Cause::default() };
@@ -258,7 +267,8 @@ impl PaymentActor {
                     return Ok(());
                 }
                 Err(CommitError::Refused { constraint })
-                    if cause.webhook.is_some() && (constraint.is_empty() || constraint == "webhook_events_once") =>
+                    if cause.webhook.is_some()
+                        && (constraint.is_empty() || constraint == "webhook_events_once") =>
                 {
                     self.stale = true;
                     return Ok(());
@@ -285,7 +295,8 @@ impl PaymentActor {
             .into_iter()
             .map(|event| {
                 after.evolve(&event, now);
-                let stored = codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.clone());
+                let stored =
+                    codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.clone());
                 (event, stored)
             })
             .collect();
@@ -304,7 +315,8 @@ impl PaymentActor {
 }
 
 async fn stored(env: &PaymentEnv, order: OrderId) -> Result<Payment, Trouble> {
-    let events = env.0.store.stream(order.uuid(), 0).await.map_err(|error| Trouble::Away(error.to_string()))?;
+    let events =
+        env.0.store.stream(order.uuid(), 0).await.map_err(|error| Trouble::Away(error.to_string()))?;
     codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))
 }
 

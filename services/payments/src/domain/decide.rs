@@ -17,7 +17,9 @@ impl Payment {
                 fresh.then(|| Call::Charge(terms.clone()))
             }
             Intent::Refund { id, amount } => match &self.charge {
-                Charge::Captured { reference, .. } if self.refund(*id).is_none() && self.objection(*amount).is_none() => {
+                Charge::Captured { reference, .. }
+                    if self.refund(*id).is_none() && self.objection(*amount).is_none() =>
+                {
                     Some(Call::Refund { id: *id, amount: *amount, charge: reference.clone() })
                 }
                 _ => None,
@@ -43,12 +45,16 @@ impl Payment {
     pub fn decide(&self, command: Command) -> Vec<Event> {
         match command {
             Command::Charge { terms, answer } => self.charged(terms, answer),
-            Command::ChargeAnswered { customer, amount, answer } => self.charge_answered(customer, amount, answer),
+            Command::ChargeAnswered { customer, amount, answer } => {
+                self.charge_answered(customer, amount, answer)
+            }
             Command::Refund { id, amount, answer } => self.refund_wanted(id, amount, answer),
             Command::RefundAnswered { id, answer } => self.refund_answered(id, answer),
             Command::Cancel { reason } => self.cancelled(reason),
             Command::GiveUp => match &self.charge {
-                Charge::Pending { cancelled: Some(_), .. } => self.voided("cancelled while the payment was pending"),
+                Charge::Pending { cancelled: Some(_), .. } => {
+                    self.voided("cancelled while the payment was pending")
+                }
                 _ => Vec::new(),
             },
         }
@@ -56,7 +62,12 @@ impl Payment {
 
     fn charged(&self, terms: Terms, answer: Option<Answer>) -> Vec<Event> {
         if self.charge == Charge::Expected && terms.amount.amount() <= 0 {
-            return self.failed(Some(terms.customer), terms.amount, "invalid_amount", "there is nothing to be paid");
+            return self.failed(
+                Some(terms.customer),
+                terms.amount,
+                "invalid_amount",
+                "there is nothing to be paid",
+            );
         }
         match answer {
             Some(Answer::Unknown | Answer::NeverSeen) if self.charge == Charge::Expected => {
@@ -113,7 +124,9 @@ impl Payment {
             Charge::Expected => self.voided(&reason),
             Charge::Pending { cancelled: None, .. } => vec![Event::CancelNoted { reason }],
             // Too late, or said again. What was taken is returned by a refund of its own.
-            Charge::Pending { .. } | Charge::Captured { .. } | Charge::Failed { .. } | Charge::Voided => Vec::new(),
+            Charge::Pending { .. } | Charge::Captured { .. } | Charge::Failed { .. } | Charge::Voided => {
+                Vec::new()
+            }
         }
     }
 
@@ -137,13 +150,21 @@ impl Payment {
         }
         match &self.charge {
             Charge::Expected | Charge::Pending { .. } => vec![Event::RefundPending { id, amount }],
-            Charge::Voided | Charge::Failed { .. } => vec![refund_failed(id, amount, NOT_CAPTURED.0, NOT_CAPTURED.1)],
+            Charge::Voided | Charge::Failed { .. } => {
+                vec![refund_failed(id, amount, NOT_CAPTURED.0, NOT_CAPTURED.1)]
+            }
             Charge::Captured { .. } => match (answer, self.objection(amount)) {
                 // Done is done, whatever we think of it.
-                (Some(Answer::Done { reference, amount }), _) => vec![Event::Refunded { id, amount, reference }],
-                (Some(Answer::Refused { code, detail }), _) => vec![refund_failed(id, amount, &code, &detail)],
+                (Some(Answer::Done { reference, amount }), _) => {
+                    vec![Event::Refunded { id, amount, reference }]
+                }
+                (Some(Answer::Refused { code, detail }), _) => {
+                    vec![refund_failed(id, amount, &code, &detail)]
+                }
                 (Some(Answer::Unknown), _) => vec![Event::RefundPending { id, amount }],
-                (Some(Answer::NeverSeen) | None, Some((code, detail))) => vec![refund_failed(id, amount, code, detail)],
+                (Some(Answer::NeverSeen) | None, Some((code, detail))) => {
+                    vec![refund_failed(id, amount, code, detail)]
+                }
                 (Some(Answer::NeverSeen) | None, None) => vec![Event::RefundPending { id, amount }],
             },
         }

@@ -36,7 +36,11 @@ impl Payment {
                 self.set_refund(*id, *amount, RefundState::Done { reference: reference.clone() });
             }
             Event::RefundFailed { id, amount, code, detail } => {
-                self.set_refund(*id, *amount, RefundState::Failed { code: code.clone(), detail: detail.clone() });
+                self.set_refund(
+                    *id,
+                    *amount,
+                    RefundState::Failed { code: code.clone(), detail: detail.clone() },
+                );
             }
         }
     }

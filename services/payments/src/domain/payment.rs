@@ -161,7 +161,8 @@ impl Payment {
     }
 
     fn sum(&self, counts: impl Fn(&Refund) -> bool) -> i64 {
-        let amounts = self.refunds.iter().filter(|refund| counts(refund)).map(|refund| refund.amount.amount());
+        let amounts =
+            self.refunds.iter().filter(|refund| counts(refund)).map(|refund| refund.amount.amount());
         // Open evidence is not checked against the charge yet and may be absurd: saturate, so that nothing fits.
         amounts.fold(0, i64::saturating_add)
     }

@@ -130,8 +130,11 @@ fn an_order_cancelled_before_its_charge_is_never_charged() {
 
 #[test]
 fn a_charge_that_crossed_the_cancellation_is_not_overlooked() {
-    given([voided()]).when(Command::Charge { terms: terms(100), answer: Some(done(100)) }).then([processed(100)]);
-    let crossed = given([voided()]).0.decide(Command::Charge { terms: terms(100), answer: Some(Answer::Unknown) });
+    given([voided()])
+        .when(Command::Charge { terms: terms(100), answer: Some(done(100)) })
+        .then([processed(100)]);
+    let crossed =
+        given([voided()]).0.decide(Command::Charge { terms: terms(100), answer: Some(Answer::Unknown) });
     let after = given(std::iter::once(voided()).chain(crossed)).0;
     assert_eq!(after.asks_again(CallId::Charge), Some(Call::FindCharge), "found out, but not charged again");
 }
@@ -170,8 +173,12 @@ fn one_refund_id_has_its_effect_once_and_two_equal_refunds_are_two() {
 
 #[test]
 fn never_more_than_was_captured() {
-    given([processed(100), refunded(1, 60)]).when(refund(2, 41, None)).then_refund_fails_with("exceeds_captured");
-    given([processed(100), refund_pending(1, 60)]).when(refund(2, 41, None)).then_refund_fails_with("exceeds_captured");
+    given([processed(100), refunded(1, 60)])
+        .when(refund(2, 41, None))
+        .then_refund_fails_with("exceeds_captured");
+    given([processed(100), refund_pending(1, 60)])
+        .when(refund(2, 41, None))
+        .then_refund_fails_with("exceeds_captured");
     given([processed(100)]).when(refund(2, 0, None)).then_refund_fails_with("invalid_amount");
     given([processed(100)]).when(refund(2, -5, None)).then_refund_fails_with("invalid_amount");
     let euros = Command::Refund { id: refund_id(2), amount: Money::new(1, Currency::EUR), answer: None };
@@ -185,11 +192,15 @@ fn a_refund_before_its_payment_is_kept_and_done_later() {
     let evidence = given([refund_pending(1, 60), refund_pending(2, 60)]).0;
     assert_eq!(evidence.open_calls(), []);
     let events = evidence.decide(Command::Charge { terms: terms(100), answer: Some(done(100)) });
-    assert!(matches!(&events[..], [Event::Processed { .. }, Event::RefundFailed { id, .. }] if *id == refund_id(2)));
+    assert!(
+        matches!(&events[..], [Event::Processed { .. }, Event::RefundFailed { id, .. }] if *id == refund_id(2))
+    );
     let paid = given([refund_pending(1, 60), refund_pending(2, 60)].into_iter().chain(events)).0;
     assert_eq!(paid.open_calls(), [CallId::Refund(refund_id(1))]);
 
-    let declined = given([refund_pending(1, 60)]).0.decide(Command::Charge { terms: terms(100), answer: Some(declined()) });
+    let declined = given([refund_pending(1, 60)])
+        .0
+        .decide(Command::Charge { terms: terms(100), answer: Some(declined()) });
     assert!(matches!(&declined[..], [Event::Failed { .. }, Event::RefundFailed { .. }]));
 }
 
@@ -276,7 +287,11 @@ fn moved(answer: &Answer) -> i64 {
 #[derive(Debug, Clone)]
 enum Step {
     Charge(Luck),
-    Refund { n: u8, amount: i64, luck: Luck },
+    Refund {
+        n: u8,
+        amount: i64,
+        luck: Luck,
+    },
     Cancel,
     Chase(Luck),
     GiveUp,

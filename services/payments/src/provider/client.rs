@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 use viscount_chassis::resilience::{
-    BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig, Verdict,
+    BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
+    Verdict,
 };
 use viscount_contracts::{Currency, Money, OrderId};
 
@@ -188,7 +189,8 @@ impl Provider {
     async fn look_up(&self, question: &Question, deadline: Instant) -> Heard {
         let left = deadline.saturating_duration_since(Instant::now()).min(self.timeout / 2);
         let path = format!("{}?idempotency_key={}", question.path, question.key);
-        let result = self.guard.call_within(left, true, || self.exchange(Method::GET, &path, None), verdict).await;
+        let result =
+            self.guard.call_within(left, true, || self.exchange(Method::GET, &path, None), verdict).await;
         heard(result, |status, body| match status {
             StatusCode::OK => (question.read_list)(body),
             _ => Heard::Unclear,
@@ -267,7 +269,9 @@ impl Question {
 /// What a result says about the provider's health. Refusals are a healthy provider's answers.
 fn verdict(result: &Result<Exchanged, reqwest::Error>) -> Verdict {
     match result {
-        Ok((status, _)) if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS => Verdict::Retryable,
+        Ok((status, _)) if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS => {
+            Verdict::Retryable
+        }
         Ok(_) => Verdict::Success,
         Err(_) => Verdict::Retryable,
     }
@@ -349,7 +353,9 @@ impl wire::Refund {
     pub fn answer(&self) -> Option<Answer> {
         match self.status {
             Status::Succeeded => done(&self.id, self.amount, &self.currency),
-            Status::Failed => Some(Answer::Refused { code: "refund_failed".to_owned(), detail: String::new() }),
+            Status::Failed => {
+                Some(Answer::Refused { code: "refund_failed".to_owned(), detail: String::new() })
+            }
             Status::Pending => None,
         }
     }
@@ -376,7 +382,8 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_only_in_the_providers_own_words() {
-        let declined = r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds"}}"#;
+        let declined =
+            r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds"}}"#;
         let code = match heard_of(402, declined) {
             Heard::Known(Answer::Refused { code, .. }) => code,
             other => format!("{other:?}"),

@@ -166,7 +166,9 @@ impl Books {
             .await?;
         Ok(match charge {
             None => RefundOutcome::NoSuchCharge,
-            Some(charge) if charge.status != Status::Succeeded || !charge.captured => RefundOutcome::NotCaptured,
+            Some(charge) if charge.status != Status::Succeeded || !charge.captured => {
+                RefundOutcome::NotCaptured
+            }
             Some(_) => RefundOutcome::TooMuch,
         })
     }
@@ -190,7 +192,11 @@ impl Books {
     }
 
     /// Up to `limit` entries behind `after`, with their places, and whether there are more.
-    pub async fn ledger(&self, after: i64, limit: i64) -> Result<(Vec<(i64, LedgerEntry)>, bool), sqlx::Error> {
+    pub async fn ledger(
+        &self,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<(i64, LedgerEntry)>, bool), sqlx::Error> {
         let charges = sqlx::query(charges!("charges where sequence > $1 order by sequence limit $2"))
             .bind(after)
             .bind(limit + 1)
@@ -212,7 +218,10 @@ impl Books {
     }
 
     /// The objects of these kinds and numbers, as JSON.
-    pub async fn objects(pool: &PgPool, wanted: &[(Kind, i64)]) -> Result<HashMap<(Kind, i64), Value>, sqlx::Error> {
+    pub async fn objects(
+        pool: &PgPool,
+        wanted: &[(Kind, i64)],
+    ) -> Result<HashMap<(Kind, i64), Value>, sqlx::Error> {
         let numbers = |kind| wanted.iter().filter(|(k, _)| *k == kind).map(|(_, n)| *n).collect::<Vec<_>>();
         let charges = sqlx::query(charges!("charges where sequence = any($1)"))
             .bind(numbers(Kind::Charge))
@@ -264,7 +273,11 @@ async fn keep(
 }
 
 /// Books these charges, and gives those that are under their keys now.
-async fn book(pool: &PgPool, telling: bool, batch: &[Waiting]) -> Result<HashMap<String, Charge>, sqlx::Error> {
+async fn book(
+    pool: &PgPool,
+    telling: bool,
+    batch: &[Waiting],
+) -> Result<HashMap<String, Charge>, sqlx::Error> {
     let column = |of: fn(&NewRow) -> String| batch.iter().map(|waiting| of(&waiting.row)).collect::<Vec<_>>();
     let rows = || batch.iter().map(|waiting| &waiting.row);
     let keys = column(|row| row.key.clone());

@@ -37,7 +37,9 @@ impl Card {
     pub fn of(token: &str) -> Option<Self> {
         Some(match token {
             "tok_visa" | "tok_visa_debit" | "tok_mastercard" | "tok_amex" => Card::Good,
-            "tok_chargeDeclined" => Card::Declined { code: "card_declined", message: "Your card was declined." },
+            "tok_chargeDeclined" => {
+                Card::Declined { code: "card_declined", message: "Your card was declined." }
+            }
             "tok_insufficient_funds" | "tok_chargeDeclinedInsufficientFunds" => {
                 Card::Declined { code: "insufficient_funds", message: "Your card has insufficient funds." }
             }

@@ -38,7 +38,11 @@ const LONGEST_METADATA: usize = 500;
         (status = 500, description = "Whether it was charged is not said"),
     )
 )]
-pub(super) async fn create(bank: Data<Bank>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, Refusal> {
+pub(super) async fn create(
+    bank: Data<Bank>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, Refusal> {
     bank.faults.at_the_door().await?;
     let key = idempotency_key(&request)?;
     let wanted: NewCharge = serde_json::from_slice(&body).map_err(|_| malformed())?;
@@ -114,8 +118,13 @@ pub(super) fn check(amount: i64, metadata: &Metadata) -> Result<(), Refusal> {
         return Err(Refusal::invalid("invalid_amount", "The amount is a positive number of minor units."));
     }
     let texts = || metadata.iter().flat_map(|(name, value)| [name, value]);
-    if metadata.len() > MOST_METADATA || texts().any(|text| text.len() > LONGEST_METADATA || text.contains('\0')) {
-        return Err(Refusal::invalid("invalid_metadata", "The metadata is too large, or holds NUL characters."));
+    if metadata.len() > MOST_METADATA
+        || texts().any(|text| text.len() > LONGEST_METADATA || text.contains('\0'))
+    {
+        return Err(Refusal::invalid(
+            "invalid_metadata",
+            "The metadata is too large, or holds NUL characters.",
+        ));
     }
     Ok(())
 }

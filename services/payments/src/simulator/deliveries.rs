@@ -46,7 +46,8 @@ impl Deliverer {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(ProviderError::Url);
         }
-        let http = Client::builder().timeout(DEADLINE).redirect(redirect::Policy::none()).no_proxy().build()?;
+        let http =
+            Client::builder().timeout(DEADLINE).redirect(redirect::Policy::none()).no_proxy().build()?;
         Ok(Self { pool, news, http, target })
     }
 
@@ -82,7 +83,10 @@ impl Deliverer {
         });
         let sent: Vec<Option<String>> = stream::iter(sending).buffer_unordered(CONCURRENCY).collect().await;
         let taken: Vec<String> = sent.into_iter().flatten().collect();
-        sqlx::query("delete from deliveries where event_id = any($1)").bind(taken).execute(&self.pool).await?;
+        sqlx::query("delete from deliveries where event_id = any($1)")
+            .bind(taken)
+            .execute(&self.pool)
+            .await?;
         Ok(count)
     }
 

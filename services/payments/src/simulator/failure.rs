@@ -36,8 +36,10 @@ impl Refusal {
 
     /// 402: the card said no.
     pub fn declined(code: &str, message: &str, charge: &str) -> Self {
-        let mut refusal = Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", Some("card_declined"), message);
-        refusal.body.decline_code = Some(if code == "card_declined" { "generic_decline" } else { code }.to_owned());
+        let mut refusal =
+            Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", Some("card_declined"), message);
+        refusal.body.decline_code =
+            Some(if code == "card_declined" { "generic_decline" } else { code }.to_owned());
         refusal.body.charge = Some(charge.to_owned());
         refusal
     }

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{
-    HttpResponse,
-    web::Data,
-};
+use actix_web::{HttpResponse, web::Data};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;

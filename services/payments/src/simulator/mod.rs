@@ -40,12 +40,7 @@ use viscount_chassis::{
 pub use config::{SimulatorConfig, WebhookTarget};
 pub use faults::Faults;
 
-use self::{
-    books::Books,
-    cards::FlakyKeys,
-    deliveries::Deliverer,
-    faults::FaultSwitch,
-};
+use self::{books::Books, cards::FlakyKeys, deliveries::Deliverer, faults::FaultSwitch};
 
 /// The name under which it runs.
 pub const NAME: &str = "payment-simulator";
@@ -114,7 +109,8 @@ fn routes(app: &mut ServiceConfig, bank: &Arc<Bank>, fault_injection: bool) {
         .route("/v1/refunds", get().to(refunds::find))
         .route("/v1/ledger", get().to(ledger::list));
     if fault_injection {
-        app.route("/v1/simulator/faults", get().to(faults::show)).route("/v1/simulator/faults", put().to(faults::set));
+        app.route("/v1/simulator/faults", get().to(faults::show))
+            .route("/v1/simulator/faults", put().to(faults::set));
     }
 }
 
@@ -122,7 +118,13 @@ fn routes(app: &mut ServiceConfig, bank: &Arc<Bank>, fault_injection: bool) {
 #[openapi(
     info(title = "Payment provider simulator", description = "In the style of Stripe's test mode."),
     paths(
-        charges::create, charges::find, refunds::create, refunds::find, ledger::list, faults::show, faults::set,
+        charges::create,
+        charges::find,
+        refunds::create,
+        refunds::find,
+        ledger::list,
+        faults::show,
+        faults::set,
     )
 )]
 struct Document;

@@ -25,7 +25,11 @@ use crate::provider::wire::{List, NewRefund};
         (status = 404, description = "No such charge"),
     )
 )]
-pub(super) async fn create(bank: Data<Bank>, request: HttpRequest, body: Bytes) -> Result<HttpResponse, Refusal> {
+pub(super) async fn create(
+    bank: Data<Bank>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, Refusal> {
     bank.faults.at_the_door().await?;
     let key = idempotency_key(&request)?;
     let wanted: NewRefund = serde_json::from_slice(&body).map_err(|_| malformed())?;
@@ -38,7 +42,10 @@ pub(super) async fn create(bank: Data<Bank>, request: HttpRequest, body: Bytes) 
             return Err(Refusal::invalid("charge_not_captured", "This charge took no money."));
         }
         RefundOutcome::TooMuch => {
-            return Err(Refusal::invalid("amount_too_large", "This is more than what is left of the charge."));
+            return Err(Refusal::invalid(
+                "amount_too_large",
+                "This is more than what is left of the charge.",
+            ));
         }
     };
     bank.faults.after().await?;

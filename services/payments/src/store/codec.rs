@@ -58,7 +58,8 @@ pub fn encode(payment: &Payment, version: i32, event: &Event, at: Timestamp) -> 
         }
         Event::RefundPending { id, amount } => {
             let refund_id = id.to_string();
-            let event = proto::PaymentRefundPending { payment_id, order_id, refund_id, amount: money(amount) };
+            let event =
+                proto::PaymentRefundPending { payment_id, order_id, refund_id, amount: money(amount) };
             NewEvent::new(stream, version, &event, at)
         }
         Event::Refunded { id, amount, reference } => {

@@ -61,7 +61,10 @@ impl Projection {
                     Some(*id)
                 }
                 Event::RefundPending { id, .. } | Event::RefundFailed { id, .. } => Some(*id),
-                Event::Pending { .. } | Event::CancelNoted { .. } | Event::Voided { .. } | Event::Failed { .. } => None,
+                Event::Pending { .. }
+                | Event::CancelNoted { .. }
+                | Event::Voided { .. }
+                | Event::Failed { .. } => None,
             };
             if let Some(refund) = changed.and_then(|id| after.refund(id)) {
                 projection.refunds.push((refund.clone(), at));
@@ -72,7 +75,8 @@ impl Projection {
         let waited = !matches!(before.charge(), Charge::Captured { .. }) && after.captured() > 0;
         let due = if waited { at } else { at.saturating_add(FIRST_PAUSE).unwrap_or(at) };
         projection.opened = is.iter().filter(|call| !was.contains(call)).map(|call| (*call, due)).collect();
-        projection.closed = was.iter().filter(|call| !is.contains(call)).map(|call| call.key(after.order())).collect();
+        projection.closed =
+            was.iter().filter(|call| !is.contains(call)).map(|call| call.key(after.order())).collect();
         if !events.is_empty() {
             projection.payment = Some((after.clone(), at));
         }
@@ -135,7 +139,8 @@ mod tests {
         let mut payment = Payment::of(OrderId::new());
         let id = RefundId::new();
         let reference = || "r".to_owned();
-        let paid = step(&mut payment, vec![Event::Processed { customer: None, amount, reference: reference() }]);
+        let paid =
+            step(&mut payment, vec![Event::Processed { customer: None, amount, reference: reference() }]);
         let back = step(&mut payment, vec![Event::Refunded { id, amount, reference: reference() }]);
         for projection in [paid, back] {
             assert_eq!(projection.postings.len(), 2);
@@ -152,7 +157,8 @@ mod tests {
         let id = RefundId::new();
         let asked = step(&mut payment, vec![Event::Pending { terms }, Event::RefundPending { id, amount }]);
         assert_eq!(asked.opened.iter().map(|(call, _)| *call).collect::<Vec<_>>(), [CallId::Charge]);
-        let known = step(&mut payment, vec![Event::Processed { customer: None, amount, reference: "r".to_owned() }]);
+        let known =
+            step(&mut payment, vec![Event::Processed { customer: None, amount, reference: "r".to_owned() }]);
         assert_eq!(known.closed, [key]);
         assert_eq!(known.opened, [(CallId::Refund(id), Timestamp::UNIX_EPOCH)]);
     }

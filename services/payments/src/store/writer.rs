@@ -74,7 +74,11 @@ static SQL: LazyLock<String> = LazyLock::new(|| {
 impl Writer for PaymentsWriter {
     type Projection = Projection;
 
-    async fn write(&self, connection: &mut PgConnection, batch: &Batch<'_, Projection>) -> Result<i64, sqlx::Error> {
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        batch: &Batch<'_, Projection>,
+    ) -> Result<i64, sqlx::Error> {
         let mut payments = PaymentColumns::default();
         let mut refunds = RefundColumns::default();
         let mut postings = PostingColumns::default();
@@ -121,7 +125,10 @@ impl Writer for PaymentsWriter {
             .collect::<Result<HashSet<_>, sqlx::Error>>()?;
         // The second of two in one batch is to blame as well.
         let mut to_blame = |projection: &Projection| {
-            projection.webhook.as_ref().is_some_and(|id| !seen.insert((id.provider.to_owned(), id.event.clone())))
+            projection
+                .webhook
+                .as_ref()
+                .is_some_and(|id| !seen.insert((id.provider.to_owned(), id.event.clone())))
         };
         Ok(batch.projections().map(&mut to_blame).collect())
     }
@@ -207,7 +214,9 @@ impl RefundColumns {
             let (state, reference, failure) = match &refund.state {
                 RefundState::Open => ("open", None, None),
                 RefundState::Done { reference } => ("done", Some(reference.clone()), None),
-                RefundState::Failed { code, detail } => ("failed", None, Some((code.clone(), detail.clone()))),
+                RefundState::Failed { code, detail } => {
+                    ("failed", None, Some((code.clone(), detail.clone())))
+                }
             };
             let (code, detail) = failure.unzip();
             self.ids.push(refund.id.uuid());

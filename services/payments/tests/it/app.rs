@@ -96,7 +96,8 @@ impl TestApp {
             cancel_quiet: setup.cancel_quiet,
         };
         let bank = simulator::start(bank_config.clone(), bed.platform()).await.expect("the bank starts");
-        let payments = viscount_payments::start(config.clone(), bed.platform()).await.expect("payments start");
+        let payments =
+            viscount_payments::start(config.clone(), bed.platform()).await.expect("payments start");
         let admin = bed.token(Role::Admin, UserId::new());
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a client");
         let app = Self { bed, orders, payments, bank: Some(bank), config, bank_config, client, admin };
@@ -107,7 +108,10 @@ impl TestApp {
     async fn ready(&self) {
         for port in [self.config.port, self.bank_config.port] {
             let url = format!("http://127.0.0.1:{port}/readyz");
-            eventually(|| async { self.client.get(&url).send().await.ok().filter(|r| r.status().is_success()) }).await;
+            eventually(|| async {
+                self.client.get(&url).send().await.ok().filter(|r| r.status().is_success())
+            })
+            .await;
         }
     }
 
@@ -139,7 +143,13 @@ impl TestApp {
         self.orders.publish(order.id, version, &event).await;
     }
 
-    pub async fn publish_refund(&self, order: Order, refund: RefundId, amount: i64, version: i32) -> NewEvent {
+    pub async fn publish_refund(
+        &self,
+        order: Order,
+        refund: RefundId,
+        amount: i64,
+        version: i32,
+    ) -> NewEvent {
         let event = OrderRefundRequested {
             order_id: order.id.to_string(),
             refund_id: refund.to_string(),
@@ -160,11 +170,12 @@ impl TestApp {
     pub async fn all_consumed(&self) {
         let published = self.bed.platform().log.head(Topic::Orders).await.unwrap();
         eventually(|| async {
-            let place: Option<i64> = sqlx::query_scalar("select position from consumer_offsets where consumer = $1")
-                .bind(viscount_payments::NAME)
-                .fetch_optional(self.pool())
-                .await
-                .unwrap();
+            let place: Option<i64> =
+                sqlx::query_scalar("select position from consumer_offsets where consumer = $1")
+                    .bind(viscount_payments::NAME)
+                    .fetch_optional(self.pool())
+                    .await
+                    .unwrap();
             (place >= Some(published)).then_some(())
         })
         .await;
@@ -185,7 +196,8 @@ impl TestApp {
     }
 
     pub async fn payment(&self, order: Order) -> Option<Value> {
-        let response = self.get(&format!("/v1/payments?order_id={}", order.id), &self.admin).send().await.unwrap();
+        let response =
+            self.get(&format!("/v1/payments?order_id={}", order.id), &self.admin).send().await.unwrap();
         match response.status() {
             StatusCode::OK => Some(response.json::<Value>().await.unwrap()["items"][0].clone()),
             StatusCode::NOT_FOUND => None,
@@ -292,7 +304,8 @@ impl TestApp {
 
     /// Sends a webhook as the bank would.
     pub async fn webhook(&self, body: &Value) -> StatusCode {
-        let signature = signature::sign(&self.config.webhook_secret, Timestamp::now(), body.to_string().as_bytes());
+        let signature =
+            signature::sign(&self.config.webhook_secret, Timestamp::now(), body.to_string().as_bytes());
         self.webhook_signed(body, &signature).await
     }
 
@@ -336,11 +349,12 @@ impl TestApp {
             rows.iter().map(|row| (row.get::<Uuid, _>(0).to_string(), (row.get(1), row.get(2)))).collect();
         assert_eq!(ours, bank);
 
-        let balance: i64 =
-            sqlx::query_scalar("select coalesce(sum(amount), 0)::bigint from ledger where account = 'provider_balance'")
-                .fetch_one(self.pool())
-                .await
-                .unwrap();
+        let balance: i64 = sqlx::query_scalar(
+            "select coalesce(sum(amount), 0)::bigint from ledger where account = 'provider_balance'",
+        )
+        .fetch_one(self.pool())
+        .await
+        .unwrap();
         assert_eq!(balance, ours.values().map(|(taken, returned)| taken - returned).sum::<i64>());
         let unbalanced: i64 = sqlx::query_scalar(
             "select count(*) from (select from ledger group by transaction_id having sum(amount) <> 0) as wrong",
@@ -359,7 +373,8 @@ impl TestApp {
     }
 
     pub async fn no_dead_letters(&self) {
-        let dead: i64 = sqlx::query_scalar("select count(*) from dead_letters").fetch_one(self.pool()).await.unwrap();
+        let dead: i64 =
+            sqlx::query_scalar("select count(*) from dead_letters").fetch_one(self.pool()).await.unwrap();
         assert_eq!(dead, 0);
     }
 }

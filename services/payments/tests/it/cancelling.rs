@@ -59,8 +59,11 @@ fn a_pending_charge_that_the_provider_never_saw_ends_with_its_order() {
 #[test]
 fn a_pending_charge_that_was_made_is_found_although_its_order_is_cancelled() {
     run(async {
-        let setup =
-            Setup { timeout: Duration::from_secs(3), cancel_quiet: Duration::from_millis(500), ..Setup::default() };
+        let setup = Setup {
+            timeout: Duration::from_secs(3),
+            cancel_quiet: Duration::from_millis(500),
+            ..Setup::default()
+        };
         let app = TestApp::with(setup).await;
         app.faults(json!({ "lose_answer": 1.0 })).await;
         let order = app.validated(100, "tok_visa").await;

@@ -7,6 +7,7 @@ mod reading;
 mod refunds;
 mod replicas;
 mod simulator;
+mod throughput;
 mod tokens;
 mod unknown;
 mod webhooks;

@@ -50,7 +50,8 @@ fn a_question_that_makes_no_sense_is_the_callers_fault() {
 fn the_document_names_every_route() {
     run(async {
         let app = TestApp::start().await;
-        let document: Value = app.client().get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
+        let document: Value =
+            app.client().get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
         for path in ["/v1/payments", "/v1/payments/{id}", "/v1/payments/webhooks/{provider}"] {
             assert!(document["paths"][path].is_object(), "{path}");
         }

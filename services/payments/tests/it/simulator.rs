@@ -26,7 +26,10 @@ fn one_key_is_one_charge_however_often_and_however_fast_it_is_sent() {
         let mut app = TestApp::start().await;
         let answers = join_all((0..50).map(|_| charge(&app, "key", visa(5)))).await;
         let first = answers[0].1["id"].clone();
-        assert!(answers.iter().all(|(status, charge)| *status == 200 && charge["id"] == first), "{answers:?}");
+        assert!(
+            answers.iter().all(|(status, charge)| *status == 200 && charge["id"] == first),
+            "{answers:?}"
+        );
         assert_eq!(app.bank_ledger().await.len(), 1);
         let (status, refused) = charge(&app, "key", visa(6)).await;
         assert_eq!((status, &refused["error"]["type"]), (400, &json!("idempotency_error")));
@@ -63,8 +66,11 @@ fn refunds_never_exceed_the_charge_whoever_asks_at_the_same_time() {
             async move { post(app, "/v1/refunds", &key, body).await }
         };
         let answers = join_all((0..20).map(|n| refund(format!("r{}", n % 10)))).await;
-        let done: std::collections::BTreeSet<String> =
-            answers.iter().filter(|(status, _)| *status == 200).map(|(_, refund)| refund["id"].to_string()).collect();
+        let done: std::collections::BTreeSet<String> = answers
+            .iter()
+            .filter(|(status, _)| *status == 200)
+            .map(|(_, refund)| refund["id"].to_string())
+            .collect();
         assert_eq!(done.len(), 3);
         let refused = answers.iter().find(|(status, _)| *status != 200).unwrap();
         assert_eq!(refused.1["error"]["code"], "amount_too_large");

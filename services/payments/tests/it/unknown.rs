@@ -19,7 +19,11 @@ fn a_provider_that_is_down_delays_payments_and_fails_none() {
             app.payment_is(*order, "pending").await;
         }
         app.all_consumed().await;
-        assert_eq!(app.open_calls().await, 40, "each has its durable deadline, and the consumer has moved on");
+        assert_eq!(
+            app.open_calls().await,
+            40,
+            "each has its durable deadline, and the consumer has moved on"
+        );
         app.start_bank().await;
         for order in &orders {
             app.payment_is(*order, "captured").await;

@@ -53,7 +53,8 @@ fn a_webhook_before_the_own_answer_settles_the_payment() {
         app.faults(json!({ "latency_ms": 30_000 })).await;
         let order = app.validated(100, "tok_visa").await;
         eventually(|| async {
-            let asked = app.get("/v1/ops/actors", &app.bed.token(viscount_chassis::auth::Role::Admin, order.customer));
+            let asked = app
+                .get("/v1/ops/actors", &app.bed.token(viscount_chassis::auth::Role::Admin, order.customer));
             let tree: Value = asked.send().await.unwrap().json().await.unwrap();
             tree.to_string().contains("\"live\":1").then_some(())
         })
@@ -103,11 +104,16 @@ fn what_means_nothing_here_is_taken_and_what_is_no_event_is_refused() {
         let order = app.order(100);
         let mut others = app.charge_succeeded(order, "evt_others");
         others["data"]["object"]["metadata"] = json!({});
-        let undecided = json!({ "id": "evt_x", "type": "customer.created", "created": 1, "data": { "object": {} } });
+        let undecided =
+            json!({ "id": "evt_x", "type": "customer.created", "created": 1, "data": { "object": {} } });
         for webhook in [others, undecided] {
             assert_eq!(app.webhook(&webhook).await, 200);
         }
-        for webhook in [json!([]), json!({ "id": "evt" }), json!({ "id": "a\u{0}b", "type": "x", "created": 1, "data": { "object": {} } })] {
+        for webhook in [
+            json!([]),
+            json!({ "id": "evt" }),
+            json!({ "id": "a\u{0}b", "type": "x", "created": 1, "data": { "object": {} } }),
+        ] {
             assert_eq!(app.webhook(&webhook).await, 400, "{webhook}");
         }
         assert!(app.payment(order).await.is_none());
@@ -129,7 +135,8 @@ fn the_simulator_tells_of_charges_and_refunds() {
         assert_eq!(app.events(declined).await, ["PaymentFailed"]);
         let bank = app.bank.as_ref().unwrap().database.pool().clone();
         eventually(|| async {
-            let left: i64 = sqlx::query_scalar("select count(*) from deliveries").fetch_one(&bank).await.unwrap();
+            let left: i64 =
+                sqlx::query_scalar("select count(*) from deliveries").fetch_one(&bank).await.unwrap();
             (left == 0).then_some(())
         })
         .await;
