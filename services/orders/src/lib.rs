@@ -14,9 +14,9 @@
 //! orders
 //! ├── committer          the group commit
 //! ├── order              router of order actors, one for each order in motion
-//! ├── stream-hub         hands each event to those who watch its order
 //! ├── hub-janitor, key-janitor
 //! ├── boot               migrates, loads the price book, starts the rest
+//! ├── stream-hub         hands each event to those who watch its order
 //! ├── deadlines          cancels what has waited too long
 //! └── consume-catalog, consume-inventory, consume-payments
 //! ```
@@ -81,9 +81,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     }));
     let router = supervisor.router::<OrderActor>(env, RouterSpec::default());
     let hub = StreamHub::default();
-    let (follow, log) = (hub.clone(), platform.log.clone());
-    supervisor.task("stream-hub", Restart::Permanent, move || follow.clone().follow(log.clone()));
-    let gone = hub.clone();
+    let (follow, gone) = (hub.clone(), hub.clone());
     supervisor.task("hub-janitor", Restart::Permanent, move || gone.clone().forget_gone());
     let idempotency = Idempotency::new(pool.clone());
     let keys = idempotency.clone();
@@ -122,8 +120,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (book, committer, router, orders) = (book.clone(), committer.clone(), router.clone(), orders.clone());
+        let follow = follow.clone();
         async move {
             book.load(&pool).await?;
+            let told = log.clone();
+            tree.task("stream-hub", Restart::Permanent, move || follow.clone().follow(told.clone()));
             let overdue = router.clone();
             tree.task("deadlines", Restart::Permanent, move || {
                 actors::cancel_overdue(orders.clone(), overdue.clone())
