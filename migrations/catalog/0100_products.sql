@@ -20,12 +20,17 @@ create table products (
     archived    boolean     not null,
     created_at  timestamptz not null,
     updated_at  timestamptz not null,
-    -- What search finds by word. Words of the name weigh most, those of the description least.
+    -- What search finds by word. Words of the name weigh most, those of the description least. Punctuation is taken for
+    -- space: PostgreSQL would read "Ski/boarding" as the name of a file and "adventures.These" as that of a host.
     words       tsvector    not null generated always as (
-        setweight(to_tsvector('english', name || ' ' || sku), 'A')
-        || setweight(to_tsvector('english', brand || ' ' || category), 'B')
-        || setweight(jsonb_to_tsvector('english', attributes, '["string"]'), 'C')
-        || setweight(to_tsvector('english', description), 'D')
+        setweight(to_tsvector('english', translate(name,
+            '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32))), 'A')
+        || setweight(to_tsvector('english', translate(brand || ' ' || category,
+            '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32))), 'B')
+        || setweight(to_tsvector('english', translate(attributes::text,
+            '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32))), 'C')
+        || setweight(to_tsvector('english', translate(description,
+            '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32))), 'D')
     ) stored,
     constraint products_sku unique (sku)
 ) with (fillfactor = 90);
@@ -35,7 +40,14 @@ create index products_by_name on products (name_key, product_id) where not archi
 create index products_by_price on products (price, product_id) where not archived;
 create index products_by_category on products (category, price, product_id) where not archived;
 create index products_by_brand on products (brand, price, product_id) where not archived;
-create index products_words on products using gin (words) where not archived;
+-- A short list of entries not yet sorted in: every search reads all of it.
+create index products_words on products using gin (words) with (gin_pending_list_limit = 256) where not archived;
+
+-- How many products are listed in each category. Counted on the way in, so that nobody counts on the way out.
+create table categories (
+    category text   collate "C" primary key,
+    products bigint not null check (products >= 0)
+) with (fillfactor = 50);
 
 -- Every word that a product was ever described with, and its three-letter pieces: what a misspelt word of a search is
 -- compared with. Words, not products: there are few of them, however large the catalogue. A word that no product has
@@ -44,7 +56,7 @@ create table search_words (
     word     text   collate "C" primary key,
     trigrams text[] not null
 );
-create index search_words_trigrams on search_words using gin (trigrams);
+create index search_words_trigrams on search_words using gin (trigrams) with (fastupdate = off);
 
 -- The newest that inventory told of each product, also of products that are not known here (yet). A row of its own:
 -- stock changes often, and must not touch the indexes of the product.

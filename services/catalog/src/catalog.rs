@@ -14,7 +14,7 @@ use viscount_chassis::{
 use viscount_contracts::{Currency, EventId, ProductId};
 
 use crate::{
-    domain::{Command, Details, Event, Evidence, News, Product, Rejection, decide, evolve, news},
+    domain::{Command, Details, Event, Evidence, Label, News, Product, Rejection, decide, evolve, news},
     metrics::CHANGES,
     store::{self, Listed, Projection, entry_events},
 };
@@ -72,7 +72,7 @@ impl Catalog {
         let product = Product::new(id, details, at);
         let events = [Event::Created(Box::new(product.details.clone()))];
         for _ in 0..TRIES {
-            let entry = entry(&product, 0, &events, at);
+            let entry = entry(&product, None, 0, &events, at);
             match self.committer.commit(entry).await {
                 Ok(_) => {
                     count(&events);
@@ -92,9 +92,9 @@ impl Catalog {
             if events.is_empty() {
                 return Ok(Listed { product, in_stock });
             }
-            let (at, before) = (now(), product.version);
+            let (at, before, was_in) = (now(), product.version, product.listed_in().cloned());
             let product = events.iter().fold(product, |product, event| evolve(product, event, at));
-            match self.committer.commit(entry(&product, before, &events, at)).await {
+            match self.committer.commit(entry(&product, was_in, before, &events, at)).await {
                 Ok(_) => {
                     count(&events);
                     return Ok(Listed { product, in_stock });
@@ -151,10 +151,20 @@ impl Catalog {
     }
 }
 
-fn entry(product: &Product, before: i32, events: &[Event], at: Timestamp) -> Entry<Projection> {
+fn entry(
+    product: &Product,
+    was_in: Option<Label>,
+    before: i32,
+    events: &[Event],
+    at: Timestamp,
+) -> Entry<Projection> {
     let traceparent = current_traceparent();
     let events: Vec<NewEvent> = entry_events(product.id, before, events, at, traceparent.as_deref());
-    Entry { events, inbox: None, projection: Projection::Product(Box::new(product.clone())) }
+    Entry {
+        events,
+        inbox: None,
+        projection: Projection::Product { product: Box::new(product.clone()), was_in },
+    }
 }
 
 fn count(events: &[Event]) {

@@ -1,6 +1,6 @@
 //! The pure core: what a product is, what may be done to it, and what it takes to find it.
 //!
-//! Nothing here knows of HTTP, SQL or actors. [`decide`] says what a command means, [`evolve`] what an event changes.
+//! Nothing here knows of HTTP, SQL or actors. [`decide()`] says what a command means, [`evolve()`] what an event changes.
 
 mod decide;
 mod evolve;

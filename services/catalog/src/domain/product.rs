@@ -49,4 +49,9 @@ impl Product {
     pub fn new(id: ProductId, details: Details, at: Timestamp) -> Self {
         Self { id, version: 1, revision: 1, details, archived: false, created_at: at, updated_at: at }
     }
+
+    /// The category that it is listed in, if it is listed in one.
+    pub fn listed_in(&self) -> Option<&Label> {
+        self.details.category.as_ref().filter(|_| !self.archived)
+    }
 }

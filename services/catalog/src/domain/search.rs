@@ -68,16 +68,18 @@ pub fn terms(text: &str) -> Vec<Term> {
     words(text).take(MAX_WORDS).map(Term::new).collect()
 }
 
-/// A PostgreSQL `tsquery` in its text form for terms with what each may have meant. Each term matches as it stands, as
-/// the beginning of a word, or in one of its meanings; `all` says whether every term must match, or any.
-pub fn tsquery<'a>(terms: impl IntoIterator<Item = (&'a Term, Vec<&'a str>)>, all: bool) -> String {
+/// A PostgreSQL `tsquery`, in its text form, for all these words as they were typed.
+pub fn all_words(terms: &[Term]) -> String {
     // Words hold no quote and no backslash: they were split at everything but letters and digits.
-    let group = |(term, meanings): (&Term, Vec<&str>)| {
-        let others: String = meanings.iter().map(|word| format!(" | '{word}'")).collect();
-        format!("('{}':*{others})", term.word)
-    };
-    let groups: Vec<_> = terms.into_iter().map(group).collect();
-    groups.join(if all { " & " } else { " | " })
+    let quoted: Vec<_> = terms.iter().map(|term| format!("'{}'", term.word)).collect();
+    quoted.join(" & ")
+}
+
+/// A `tsquery`, in its text form, for a word as it was typed, as the beginning of a longer one, or in one of these
+/// meanings.
+pub fn any_meaning(term: &Term, meanings: &[&str]) -> String {
+    let others: String = meanings.iter().map(|word| format!(" | '{word}'")).collect();
+    format!("('{}':*{others})", term.word)
 }
 
 /// The words of these texts that a search may be compared with.

@@ -1,6 +1,6 @@
 //! One product, and small questions.
 
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use viscount_contracts::ProductId;
 
 use super::row::{Listed, columns, listed, product};
@@ -71,13 +71,10 @@ pub struct Category {
 
 /// All categories that have products, by name.
 pub async fn categories(pool: &PgPool) -> Result<Vec<Category>, sqlx::Error> {
-    sqlx::query(
-        "select category, count(*) as products from products
-         where not archived and category <> '' group by category order by category collate \"C\"",
-    )
-    .try_map(|row: sqlx::postgres::PgRow| {
-        Ok(Category { name: row.try_get("category")?, products: row.try_get("products")? })
-    })
-    .fetch_all(pool)
-    .await
+    sqlx::query("select category, products from categories where products > 0 order by category")
+        .try_map(|row: PgRow| {
+            Ok(Category { name: row.try_get("category")?, products: row.try_get("products")? })
+        })
+        .fetch_all(pool)
+        .await
 }

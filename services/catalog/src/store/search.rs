@@ -1,9 +1,9 @@
 //! Search: by words first, and when no product has them all, in spite of typos.
 //!
 //! By words, PostgreSQL's own full text search answers: every word must be there, in any of its forms, and where it
-//! stands (name, brand, description) is its weight. Only when nothing is found that way is each word taken for the
+//! stands (name, brand, description) is its weight. A search for a sku finds that product first. Only when nothing is found that way is each word taken for the
 //! beginning of one, or for a misspelt one: it is compared with the words of the catalogue, and the closest are
-//! searched for as well. When still no product has every word, those that have some are shown. So a correct search
+//! searched for as well. When still no product has every word, those that have some are shown, who has most of them first. So a correct search
 //! stays cheap and precise, and a misspelt one still finds.
 
 use serde::{Deserialize, Serialize};
@@ -11,24 +11,8 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::row::{Listed, columns, listed};
-use crate::domain::search::{Term, terms, tsquery};
+use crate::domain::search::{Term, all_words, any_meaning, terms};
 
-macro_rules! find_sql {
-    ($to_query:literal) => {
-        concat!(
-            "select ",
-            columns!(),
-            ", p.rank from (
-                select p.*, ts_rank(p.words, query, 1) as rank
-                from ",
-            $to_query,
-            "('english', $1) query, products p where not p.archived and p.words @@ query
-             ) p left join availability a using (product_id)
-             where $2::real is null or p.rank < $2 or (p.rank = $2 and p.product_id > $3)
-             order by p.rank desc, p.product_id limit $4"
-        )
-    };
-}
 /// How many words of the catalogue are looked at for one that may be misspelt.
 const CANDIDATES: i64 = 30;
 
@@ -101,18 +85,25 @@ pub async fn search(
     let mut candidates = None;
     let mut last = Mode::Exact;
     for mode in modes {
-        let hits = if mode == Mode::Exact {
-            // Taken apart by PostgreSQL itself, just as the products' own texts were.
-            find(pool, find_sql!("plainto_tsquery"), text, after, limit).await?
+        let query = if mode == Mode::Exact {
+            Query { words: all_words(&terms), parts: Vec::new(), skus: skus(text) }
         } else {
             let candidates = match &candidates {
                 Some(known) => known,
                 None => candidates.insert(similar(pool, &terms).await?),
             };
-            let meanings = terms.iter().zip(candidates).map(|(term, words)| (term, term.meanings(words)));
-            let query = tsquery(meanings, mode == Mode::Corrected);
-            find(pool, find_sql!("to_tsquery"), &query, after, limit).await?
+            let parts: Vec<_> = terms
+                .iter()
+                .zip(candidates)
+                .map(|(term, words)| any_meaning(term, &term.meanings(words)))
+                .collect();
+            if mode == Mode::Corrected {
+                Query { words: parts.join(" & "), parts: Vec::new(), skus: Vec::new() }
+            } else {
+                Query { words: parts.join(" | "), parts, skus: Vec::new() }
+            }
         };
+        let hits = find(pool, &query, after, limit).await?;
         if !hits.is_empty() {
             return Ok((hits, mode));
         }
@@ -121,21 +112,51 @@ pub async fn search(
     Ok((Vec::new(), last))
 }
 
+/// The skus that a search may be for.
+fn skus(text: &str) -> Vec<String> {
+    vec![text.trim().to_owned(), text.trim().to_uppercase()]
+}
+
+/// What is asked of the products.
+struct Query {
+    /// A `tsquery` in its text form.
+    words: String,
+    /// Each counts: who has more of them comes first. Empty where all must be there anyway.
+    parts: Vec<String>,
+    /// A product with one of these skus is found whatever its words, and comes first of all.
+    skus: Vec<String>,
+}
+
 async fn find(
     pool: &PgPool,
-    sql: &'static str,
-    query: &str,
+    query: &Query,
     after: Option<&SearchCursor>,
     limit: u32,
 ) -> Result<Vec<Hit>, sqlx::Error> {
-    sqlx::query(sql)
-        .bind(query)
-        .bind(after.map(|after| after.rank))
-        .bind(after.map(|after| after.id))
-        .bind(i64::from(limit))
-        .try_map(|row: PgRow| Ok(Hit { listed: listed(&row)?, rank: row.try_get("rank")? }))
-        .fetch_all(pool)
-        .await
+    sqlx::query(concat!(
+        "select ",
+        columns!(),
+        ", p.rank from (
+            select p.*, (ts_rank(p.words, query, 1)
+                + (select count(*) from unnest(parts) as part where p.words @@ part)
+                + case when p.sku = any($6) then 100 else 0 end)::real as rank
+            from to_tsquery('english', $1) query,
+                (select array_agg(to_tsquery('english', part)) as parts from unnest($5::text[]) as part) counted,
+                products p
+            where not p.archived and (p.words @@ query or p.sku = any($6::text[]))
+         ) p left join availability a using (product_id)
+         where $2::real is null or p.rank < $2 or (p.rank = $2 and p.product_id > $3)
+         order by p.rank desc, p.product_id limit $4"
+    ))
+    .bind(&query.words)
+    .bind(after.map(|after| after.rank))
+    .bind(after.map(|after| after.id))
+    .bind(i64::from(limit))
+    .bind(&query.parts)
+    .bind(&query.skus)
+    .try_map(|row: PgRow| Ok(Hit { listed: listed(&row)?, rank: row.try_get("rank")? }))
+    .fetch_all(pool)
+    .await
 }
 
 /// For each term the words of the catalogue that share most trigrams with it, most similar first (Jaccard's index).

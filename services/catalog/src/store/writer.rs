@@ -1,7 +1,7 @@
 //! A batch of changes as one statement.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -18,8 +18,13 @@ use crate::domain::{Description, Evidence, Label, Product, search};
 /// What the catalogue's own tables need to know of one entry.
 #[derive(Debug)]
 pub enum Projection {
-    /// A product as it is after the entry's events.
-    Product(Box<Product>),
+    /// A product after the entry's events.
+    Product {
+        /// As it is then.
+        product: Box<Product>,
+        /// The category that it was listed in before.
+        was_in: Option<Label>,
+    },
     /// What inventory told, and the product's version after the entry's event, if it has one.
     Stock {
         /// The product.
@@ -74,12 +79,27 @@ const LEARNT: &str = "insert into search_words (word, trigrams)
     select word, string_to_array(trigrams, e'\\x1f') from unnest($29::text[], $30::text[]) as u (word, trigrams)
     on conflict (word) do nothing returning 1";
 
+const MORE: &str = "insert into categories as c (category, products)
+    select category, more from unnest($31::text[], $32::bigint[]) as u (category, more) where more > 0
+    on conflict (category) do update set products = c.products + excluded.products returning 1";
+
+const FEWER: &str = "update categories c set products = c.products + u.more
+    from unnest($31::text[], $32::bigint[]) as u (category, more)
+    where c.category = u.category and u.more < 0 returning 1";
+
 impl CatalogWriter {
     /// Puts the statement together.
     pub fn new() -> Self {
         Self {
-            sql: statement(&[("stored", STORED), ("told", TOLD), ("sold_out", SOLD_OUT), ("learnt", LEARNT)])
-                .into(),
+            sql: statement(&[
+                ("stored", STORED),
+                ("told", TOLD),
+                ("sold_out", SOLD_OUT),
+                ("learnt", LEARNT),
+                ("more", MORE),
+                ("fewer", FEWER),
+            ])
+            .into(),
             learnt: Mutex::default(),
         }
     }
@@ -114,6 +134,8 @@ impl Writer for CatalogWriter {
         batch: &Batch<'_, Projection>,
     ) -> Result<i64, sqlx::Error> {
         let (products, stock) = columns(batch);
+        let (categories, counts): (Vec<&str>, Vec<i64>) =
+            products.counts.into_iter().filter(|(_, more)| *more != 0).unzip();
         let words = self.new_words(products.words);
         let trigrams: Vec<_> = words.iter().map(|word| search::trigrams(word).join(SEPARATOR)).collect();
         let query = bind_events(sqlx::query(AssertSqlSafe(self.sql.clone())), batch)
@@ -138,7 +160,9 @@ impl Writer for CatalogWriter {
             .bind(stock.sold_out)
             .bind(stock.sold_out_versions)
             .bind(&words)
-            .bind(trigrams);
+            .bind(trigrams)
+            .bind(categories)
+            .bind(counts);
         let position = query.fetch_one(connection).await?.try_get(0)?;
         self.remember(words);
         Ok(position)
@@ -166,7 +190,7 @@ impl Writer for CatalogWriter {
 
 fn sku_of(projection: &Projection) -> Option<(&str, Uuid)> {
     match projection {
-        Projection::Product(product) => Some((product.details.sku.as_str(), product.id.uuid())),
+        Projection::Product { product, .. } => Some((product.details.sku.as_str(), product.id.uuid())),
         Projection::Stock { .. } => None,
     }
 }
@@ -190,6 +214,8 @@ struct Products<'a> {
     created: Vec<SqlTimestamp>,
     updated: Vec<SqlTimestamp>,
     words: BTreeSet<String>,
+    /// How many products more, or fewer, are listed in each category.
+    counts: BTreeMap<&'a str, i64>,
 }
 
 /// Columns of `availability`, and the products that sold out.
@@ -206,7 +232,7 @@ fn columns<'a>(batch: &Batch<'a, Projection>) -> (Products<'a>, Stock) {
     let (mut products, mut stock) = (Products::default(), Stock::default());
     for projection in batch.projections() {
         match projection {
-            Projection::Product(product) => products.push(product),
+            Projection::Product { product, was_in } => products.push(product, was_in.as_ref()),
             Projection::Stock { product, evidence, sold_out } => {
                 stock.push(product.uuid(), *evidence, *sold_out)
             }
@@ -216,7 +242,12 @@ fn columns<'a>(batch: &Batch<'a, Projection>) -> (Products<'a>, Stock) {
 }
 
 impl<'a> Products<'a> {
-    fn push(&mut self, product: &'a Product) {
+    fn push(&mut self, product: &'a Product, was_in: Option<&'a Label>) {
+        for (category, more) in [(was_in, -1), (product.listed_in(), 1)] {
+            if let Some(category) = category {
+                *self.counts.entry(category.as_str()).or_default() += more;
+            }
+        }
         let details = &product.details;
         let description = details.description.as_ref().map(Description::as_str).unwrap_or_default();
         let category = details.category.as_ref().map(Label::as_str).unwrap_or_default();
