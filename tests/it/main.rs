@@ -1,0 +1,10 @@
+//! The whole platform, as its users meet it: the program, its processes, its doors.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod cli;
+mod contention;
+mod demo;
+mod killing;
+mod outage;
+mod platform;
+mod streams;
