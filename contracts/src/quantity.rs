@@ -21,7 +21,7 @@ impl Quantity {
     /// Checks the range.
     pub fn new(pieces: i64) -> Result<Self, QuantityError> {
         match u32::try_from(pieces) {
-            Ok(pieces) if pieces >= 1 && pieces <= Self::MAX.0 => Ok(Self(pieces)),
+            Ok(pieces) if (1..=Self::MAX.0).contains(&pieces) => Ok(Self(pieces)),
             _ => Err(QuantityError),
         }
     }

@@ -33,11 +33,13 @@ pub fn read(path: &Path, currency: Currency) -> Result<Reading, Failure> {
     }
     if json {
         let mut text = String::new();
-        let read = file.take(MOST_JSON + 1).read_to_string(&mut text).map_err(|error| wrong(&reason(&error)))?;
+        let read =
+            file.take(MOST_JSON + 1).read_to_string(&mut text).map_err(|error| wrong(&reason(&error)))?;
         if read as u64 > MOST_JSON {
             return Err(wrong(&format!("is larger than {} MiB", MOST_JSON / 1024 / 1024)));
         }
-        return json::read(&text, currency).map_err(|error| wrong(&format!("is not a JSON list of products: {error}")));
+        return json::read(&text, currency)
+            .map_err(|error| wrong(&format!("is not a JSON list of products: {error}")));
     }
     let file = BufReader::with_capacity(64 * 1024, file);
     let reading = if gzip {

@@ -29,7 +29,9 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub enum InvoicesError {
     /// The first line does not name this column.
-    #[error("the first line names no column {0}; expected are StockCode, Description, Quantity and UnitPrice")]
+    #[error(
+        "the first line names no column {0}; expected are StockCode, Description, Quantity and UnitPrice"
+    )]
     NoColumn(&'static str),
     /// It cannot be read.
     #[error(transparent)]
@@ -172,7 +174,8 @@ impl Columns {
 
 impl Seen {
     fn unusable(self, code: String) -> Refused {
-        let reasons: Vec<_> = self.refused.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let reasons: Vec<_> =
+            self.refused.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         Refused {
             line: self.first_line,
             reason: "no product: none of its lines can be used".into(),
@@ -215,7 +218,8 @@ mod tests {
 
     use super::*;
 
-    const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    const HEADER: &str =
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     fn lines(lines: &[&str]) -> Reading {
         read(format!("{HEADER}{}\n", lines.join("\n")).as_bytes(), Currency::GBP).unwrap()
@@ -236,7 +240,9 @@ mod tests {
         let found: Vec<_> = reading
             .products
             .iter()
-            .map(|found| (found.line, &*found.product.sku, &*found.product.name, found.product.price.amount()))
+            .map(|found| {
+                (found.line, &*found.product.sku, &*found.product.name, found.product.price.amount())
+            })
             .collect();
         assert_eq!(found, [(2, "A1", "RED LAMP", 255), (5, "B2", "JAR, BLUE", 50)]);
         assert!(reading.refused.is_empty());
@@ -265,7 +271,8 @@ mod tests {
             "1,a,x",
             &line("a", "x", "1", "1,50"),
         ]);
-        let refused: Vec<_> = reading.refused.iter().map(|refused| (refused.line, refused.reason.as_ref())).collect();
+        let refused: Vec<_> =
+            reading.refused.iter().map(|refused| (refused.line, refused.reason.as_ref())).collect();
         let expected = [
             (2, "no stock code"),
             (3, "no description"),

@@ -87,7 +87,10 @@ mod tests {
         assert_eq!(reading.lines, 2);
         assert!(reading.refused.is_empty(), "{:?}", reading.refused);
         let cap = &reading.products[0].product;
-        assert_eq!((cap.sku.as_str(), cap.category.as_deref(), cap.price), ("ESHOP-7", Some("Hats"), pence(29)));
+        assert_eq!(
+            (cap.sku.as_str(), cap.category.as_deref(), cap.price),
+            ("ESHOP-7", Some("Hats"), pence(29))
+        );
         let scarf = &reading.products[1].product;
         assert_eq!((scarf.brand.as_deref(), scarf.price, scarf.stock), (None, pence(109_990), None));
     }
@@ -113,7 +116,8 @@ mod tests {
                        {"sku": "b", "name": "B again", "price": {"amount": 1, "currency": "GBP"}}]"#;
         let reading = read(text, Currency::GBP).unwrap();
         assert_eq!(reading.products.len(), 1);
-        let refused: Vec<_> = reading.refused.iter().map(|refused| (refused.line, refused.reason.as_ref())).collect();
+        let refused: Vec<_> =
+            reading.refused.iter().map(|refused| (refused.line, refused.reason.as_ref())).collect();
         let expected = [
             (1, "price is zero or negative"),
             (2, "price is not a number"),

@@ -59,14 +59,17 @@ pub async fn run(args: ImportArgs, env: &Env) -> Result<(), Failure> {
     outcome?;
     match summary.refused.len() {
         0 => Ok(()),
-        count => Err(Failure::Other(format!("{count} of {} products are not in the shop", reading.products.len()))),
+        count => {
+            Err(Failure::Other(format!("{count} of {} products are not in the shop", reading.products.len())))
+        }
     }
 }
 
 /// Fills a new shop with the project's own catalogue.
 pub async fn demo_catalogue(gateway: &str, token: &str) -> Result<Summary, Failure> {
     let started = Instant::now();
-    let reading = json::read(CATALOGUE, Currency::GBP).map_err(|error| Failure::doing("the catalogue", error))?;
+    let reading =
+        json::read(CATALOGUE, Currency::GBP).map_err(|error| Failure::doing("the catalogue", error))?;
     let shop = Shop::open(gateway, token).await?;
     let mut summary = Summary::default();
     put_all(&shop, &reading, 100, 8, &mut summary).await?;

@@ -22,8 +22,8 @@ pub enum PriceError {
 /// How many decimals a currency has (ISO 4217; the few that have not two).
 fn decimals(currency: Currency) -> usize {
     match currency.code() {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
-        | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND"
+        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         _ => 2,
     }
@@ -63,8 +63,15 @@ mod tests {
 
     #[test]
     fn a_price_is_taken_exactly() {
-        let good =
-            [("2.55", 255), ("109.99", 10_999), ("5", 500), ("0.1", 10), (" 0.29 ", 29), ("1.50000", 150), ("007.1", 710)];
+        let good = [
+            ("2.55", 255),
+            ("109.99", 10_999),
+            ("5", 500),
+            ("0.1", 10),
+            (" 0.29 ", 29),
+            ("1.50000", 150),
+            ("007.1", 710),
+        ];
         for (text, minor) in good {
             assert_eq!(pence(text), Ok(minor), "{text}");
         }

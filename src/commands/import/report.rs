@@ -34,7 +34,12 @@ const SHOWN: usize = 10;
 /// Prints what was read and what came of it.
 pub fn print(file: &Path, report: Option<&Path>, reading: &Reading, summary: &Summary) {
     let plural = |count: usize, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
-    println!("{}: {} lines, {}", file.display(), reading.lines, plural(reading.products.len(), "usable product"));
+    println!(
+        "{}: {} lines, {}",
+        file.display(),
+        reading.lines,
+        plural(reading.products.len(), "usable product")
+    );
     println!("{summary}");
     for refused in summary.refused.iter().take(SHOWN) {
         println!("  {}: {}", refused.content, refused.detail.as_deref().unwrap_or_default());
@@ -49,7 +54,10 @@ pub fn print(file: &Path, report: Option<&Path>, reading: &Reading, summary: &Su
         }
     }
     if !reading.unusable.is_empty() {
-        println!("{} left out: none of their lines can be used", plural(reading.unusable.len(), "stock code"));
+        println!(
+            "{} left out: none of their lines can be used",
+            plural(reading.unusable.len(), "stock code")
+        );
     }
     if let Some(report) = report {
         println!("each with its line and reason: {}", report.display());
@@ -60,7 +68,8 @@ pub fn print(file: &Path, report: Option<&Path>, reading: &Reading, summary: &Su
 /// then there is no file, also none of an earlier import.
 pub fn write(path: &Path, reading: &Reading, summary: &Summary) -> Result<bool, Failure> {
     let failed = |error: &dyn fmt::Display| Failure::doing(path.display(), error);
-    let mut all: Vec<&Refused> = [&reading.refused, &reading.unusable, &summary.refused].into_iter().flatten().collect();
+    let mut all: Vec<&Refused> =
+        [&reading.refused, &reading.unusable, &summary.refused].into_iter().flatten().collect();
     if all.is_empty() {
         return match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&error)),
@@ -96,7 +105,8 @@ mod tests {
         let path = folder.path().join("report.csv");
         assert!(write(&path, &reading, &Summary::default()).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
-        let expected = "line,reason,content\n3,not a product: missing field,{}\n9,no description,\"a,\"\"b\"\"\"\n";
+        let expected =
+            "line,reason,content\n3,not a product: missing field,{}\n9,no description,\"a,\"\"b\"\"\"\n";
         assert_eq!(text, expected);
 
         assert!(!write(&path, &Reading::default(), &Summary::default()).unwrap());

@@ -93,7 +93,8 @@ impl Shop {
 
     /// The product with exactly this sku, unless it is archived.
     async fn find(&self, sku: &str) -> Result<Option<Uuid>, Failure> {
-        let answer = self.call(Method::GET, "/v1/products/search", &[("q", sku), ("limit", "10")], None, None).await?;
+        let answer =
+            self.call(Method::GET, "/v1/products/search", &[("q", sku), ("limit", "10")], None, None).await?;
         let items = answer.body["items"].as_array();
         let found = items.and_then(|items| items.iter().find(|item| item["sku"] == sku));
         Ok(found.and_then(|item| item["id"].as_str()?.parse().ok()))
@@ -133,13 +134,19 @@ impl Shop {
             match request.send().await {
                 Ok(response) => {
                     let status = response.status();
-                    wanted = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                    wanted = response
+                        .headers()
+                        .get(RETRY_AFTER)
+                        .and_then(|value| value.to_str().ok()?.parse().ok());
                     match response.bytes().await {
                         Ok(bytes) => {
-                            let answer = Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() };
+                            let answer =
+                                Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() };
                             if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
                                 let why = answer.why();
-                                return Err(Failure::Other(format!("the shop does not take our token: {why}")));
+                                return Err(Failure::Other(format!(
+                                    "the shop does not take our token: {why}"
+                                )));
                             }
                             if !is_passing(status) && !answer.is_problem("/problems/idempotency-key-in-use") {
                                 return Ok(answer);
