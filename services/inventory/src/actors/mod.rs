@@ -2,7 +2,7 @@
 //! two watchmen.
 //!
 //! A reservation never locks anything while it waits for the database: the products' actors put pieces aside in
-//! memory ([`Hold`]), one entry is committed, and the holds are confirmed or given back.
+//! memory ([`shelf::Hold`]), one entry is committed, and the holds are confirmed or given back.
 
 mod announcer;
 mod desk;
