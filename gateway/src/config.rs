@@ -166,7 +166,9 @@ impl Upstreams {
         let mut upstreams = Upstreams::none();
         for service in Service::ALL {
             let variable = format!("GATEWAY_UPSTREAM_{}", service.name().to_ascii_uppercase());
-            let text = env.get(&variable).map_or_else(|| format!("127.0.0.1:{}", service.default_port()), str::to_owned);
+            let text = env
+                .get(&variable)
+                .map_or_else(|| format!("127.0.0.1:{}", service.default_port()), str::to_owned);
             let instances: Vec<Authority> = text
                 .split(',')
                 .map(|instance| {
@@ -174,7 +176,9 @@ impl Upstreams {
                     authority.filter(|authority| authority.port_u16().is_some_and(|port| port != 0))
                 })
                 .collect::<Option<_>>()
-                .ok_or_else(|| ConfigError::new(variable, "is not a list of host:port, separated by commas"))?;
+                .ok_or_else(|| {
+                    ConfigError::new(variable, "is not a list of host:port, separated by commas")
+                })?;
             upstreams = upstreams.with(service, instances);
         }
         Ok(upstreams)
@@ -228,8 +232,9 @@ impl LimitsConfig {
     fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let default = LimitsConfig::default();
         let policy = |name: &'static str, default| match env.get(name) {
-            Some(text) => parse_policy(text)
-                .ok_or_else(|| ConfigError::new(name, "is not a limit; write requests/seconds, such as 100/60")),
+            Some(text) => parse_policy(text).ok_or_else(|| {
+                ConfigError::new(name, "is not a limit; write requests/seconds, such as 100/60")
+            }),
             None => Ok(default),
         };
         Ok(LimitsConfig {
@@ -311,7 +316,9 @@ mod tests {
         let config = GatewayConfig::from_env(&Env::default()).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.upstreams.of(Service::Orders), ["127.0.0.1:8084"]);
-        let Auth::Own(AuthConfig { jwks: JwksSource::Url(url), .. }) = config.auth else { panic!("own verifier") };
+        let Auth::Own(AuthConfig { jwks: JwksSource::Url(url), .. }) = config.auth else {
+            panic!("own verifier")
+        };
         assert_eq!(url, "http://127.0.0.1:8088/.well-known/jwks.json");
     }
 
@@ -343,7 +350,8 @@ mod tests {
             ("GATEWAY_LIMIT_READ", "many"),
             ("GATEWAY_MAX_CONNECTIONS", "0"),
         ] {
-            let error = GatewayConfig::from_env(&Env::from_pairs([(name, value)])).err().expect(name).to_string();
+            let error =
+                GatewayConfig::from_env(&Env::from_pairs([(name, value)])).err().expect(name).to_string();
             assert!(error.starts_with(name) && !error.contains('\n'), "{error}");
         }
     }

@@ -65,8 +65,9 @@ impl Metrics {
 impl RouteMetrics {
     fn new(route: &'static str, method: &'static str) -> Self {
         RouteMetrics {
-            by_class: CLASSES
-                .map(|class| counter!(REQUESTS_TOTAL, "route" => route, "method" => method, "status" => class)),
+            by_class: CLASSES.map(
+                |class| counter!(REQUESTS_TOTAL, "route" => route, "method" => method, "status" => class),
+            ),
             seconds: histogram!(REQUEST_SECONDS, "route" => route, "method" => method),
         }
     }

@@ -81,9 +81,7 @@ impl Refusal {
             ),
             Refusal::Host => close(Problem::bad_request("a request names exactly one host")),
             Refusal::Path(fault) => Problem::new(400, "bad-path", "The path is refused").with_detail(fault),
-            Refusal::TargetTooLong => {
-                Problem::new(414, "uri-too-long", "The request target is too long")
-            }
+            Refusal::TargetTooLong => Problem::new(414, "uri-too-long", "The request target is too long"),
             Refusal::HeadersTooLarge => {
                 close(Problem::new(431, "headers-too-large", "The header fields are too many or too long"))
             }
@@ -97,12 +95,8 @@ impl Refusal {
             }
             Refusal::BodyTooSlow => close(Problem::request_timeout()),
             Refusal::ClientGone => close(Problem::bad_request("the request broke off")),
-            Refusal::UnknownService => {
-                Problem::bad_request("name a service with ?service=").with_extension(
-                    "services",
-                    Service::ALL.map(Service::name),
-                )
-            }
+            Refusal::UnknownService => Problem::bad_request("name a service with ?service=")
+                .with_extension("services", Service::ALL.map(Service::name)),
             Refusal::Unavailable(service, retry_after) => {
                 Problem::new(503, "upstream-unavailable", "A service is not available")
                     .with_detail(format!("{} cannot be reached; nothing was done", service.name()))
@@ -111,11 +105,19 @@ impl Refusal {
             Refusal::Saturated(service) => Problem::new(503, "overloaded", "Too much at once")
                 .with_detail(format!("{} has as much to do as it can; nothing was done", service.name()))
                 .with_retry_after(SOON),
-            Refusal::Late(service) => Problem::new(504, "upstream-timeout", "A service did not answer in time")
-                .with_detail(format!("what {} made of it is unknown; repeat with the same Idempotency-Key", service.name()))
-                .with_retry_after(SOON),
+            Refusal::Late(service) => {
+                Problem::new(504, "upstream-timeout", "A service did not answer in time")
+                    .with_detail(format!(
+                        "what {} made of it is unknown; repeat with the same Idempotency-Key",
+                        service.name()
+                    ))
+                    .with_retry_after(SOON)
+            }
             Refusal::Broken(service) => Problem::new(502, "upstream-broken", "A service broke off")
-                .with_detail(format!("what {} made of it is unknown; repeat with the same Idempotency-Key", service.name()))
+                .with_detail(format!(
+                    "what {} made of it is unknown; repeat with the same Idempotency-Key",
+                    service.name()
+                ))
                 .with_retry_after(SOON),
             Refusal::NoSuchDocument => Problem::not_found("document"),
         }

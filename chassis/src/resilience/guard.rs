@@ -146,7 +146,8 @@ impl Guard {
         };
         let now = Instant::now();
         let until = self.attempt_deadline.map_or(deadline, |attempt| deadline.min(now + attempt));
-        let watch = Watch { metrics: &self.metrics, ticket: Some(ticket), blame_after: now + (until - now) / 2 };
+        let watch =
+            Watch { metrics: &self.metrics, ticket: Some(ticket), blame_after: now + (until - now) / 2 };
         // The closure runs inside the future, so that its panic is caught too.
         let call = AssertUnwindSafe(async { call().await }).catch_unwind();
         match timeout_at(until, call).await {
@@ -176,7 +177,11 @@ impl Guard {
         Some(not_until.wait_time_from(limiter.clock().now()))
     }
 
-    fn pause_before_retry(&self, deadline: Instant, pauses: &mut Option<ExponentialBackoff>) -> Option<Duration> {
+    fn pause_before_retry(
+        &self,
+        deadline: Instant,
+        pauses: &mut Option<ExponentialBackoff>,
+    ) -> Option<Duration> {
         let retry = self.retry.as_ref()?;
         let pause = pauses.get_or_insert_with(|| retry.pauses.build()).next()?;
         if Instant::now() + pause >= deadline {

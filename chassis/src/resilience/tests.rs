@@ -167,7 +167,8 @@ async fn panics_are_caught_and_counted() {
         let result = guard.call(true, || async { panic!("in the call") }, classify).await;
         assert_eq!(result, Err(CallError::Panicked));
     }
-    let in_the_closure = guard.call(true, || -> std::future::Ready<Answer> { panic!("before the call") }, classify);
+    let in_the_closure =
+        guard.call(true, || -> std::future::Ready<Answer> { panic!("before the call") }, classify);
     assert_eq!(in_the_closure.await, Err(CallError::Panicked));
     assert_eq!(guard.state(), BreakerState::Open);
     assert_eq!(guard.in_use(), 0);
@@ -273,7 +274,8 @@ async fn a_hung_attempt_leaves_time_for_another() {
 async fn the_budget_bounds_amplification() {
     let mut config = config();
     config.breaker.consecutive_failures = u32::MAX;
-    config.retry = Some(RetryConfig { max_retries: 5, budget_ratio: 0.1, budget_burst: 10, ..RetryConfig::default() });
+    config.retry =
+        Some(RetryConfig { max_retries: 5, budget_ratio: 0.1, budget_burst: 10, ..RetryConfig::default() });
     let guard = Guard::new(config);
     let sent = AtomicUsize::new(0);
     let call = || async {
@@ -317,7 +319,8 @@ async fn the_limiter_refuses_with_a_time_and_refills() {
 fn its_states_and_outcomes_are_metrics() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     ::metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
             let guard = Guard::new(config());

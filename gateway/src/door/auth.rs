@@ -20,7 +20,11 @@ pub(super) async fn admit<B>(
         // A bad token on a public route makes a stranger, not a refusal: log-in must work with a stale one. The
         // known keys decide; a stranger's token is not worth asking identity for new ones.
         Access::Public => token.ok().and_then(|token| verifier.verify(token).ok()),
-        Access::AuthenticatedOrTicket if token == Err(AuthError::Missing) && has_ticket(request.uri().query()) => None,
+        Access::AuthenticatedOrTicket
+            if token == Err(AuthError::Missing) && has_ticket(request.uri().query()) =>
+        {
+            None
+        }
         Access::Authenticated | Access::AuthenticatedOrTicket => Some(verify(verifier, token).await?),
         Access::Roles(roles) => {
             let principal = verify(verifier, token).await?;
@@ -66,7 +70,9 @@ mod tests {
     #[test]
     fn two_authorizations_are_none() {
         let request = |values: &[&str]| {
-            let builder = values.iter().fold(Request::builder(), |builder, value| builder.header(AUTHORIZATION, *value));
+            let builder = values
+                .iter()
+                .fold(Request::builder(), |builder, value| builder.header(AUTHORIZATION, *value));
             builder.body(()).unwrap()
         };
         assert_eq!(token(&request(&["Bearer a"])), Ok("a"));

@@ -3,7 +3,7 @@
 //! framing and headers are sane → the path is sane → the address is within its limit → the path leads somewhere →
 //! the token is good and its role suffices → the caller is within its limit → the body may be sent → forward.
 //!
-//! Each step that fails is a [`Refusal`]; whatever comes out gets the request's id.
+//! Each step that fails is a `Refusal`; whatever comes out gets the request's id.
 
 mod answer;
 mod auth;
@@ -165,7 +165,13 @@ impl Door {
             peer.notes.set_upgraded();
             let service_side = hyper::upgrade::on(&mut response);
             let keep = (peer.clone(), Held::new(&self.metrics.tunnels));
-            tokio::spawn(tunnel::run(client_side, service_side, self.clients.tunnel_idle, self.phase.clone(), keep));
+            tokio::spawn(tunnel::run(
+                client_side,
+                service_side,
+                self.clients.tunnel_idle,
+                self.phase.clone(),
+                keep,
+            ));
             // The handshake's headers belong to both hops; they are the same on each.
             return Ok(response.map(|_| Body::empty()));
         }

@@ -38,7 +38,9 @@ impl OwnAnswers {
             ),
             Own::OpenApi => of_type("application/json", self.document.get(&self.upstream).await),
             Own::Docs => docs::index(),
-            Own::DocsFile => docs::file(path.rsplit('/').next().unwrap_or_default()).ok_or(Refusal::NoSuchDocument)?,
+            Own::DocsFile => {
+                docs::file(path.rsplit('/').next().unwrap_or_default()).ok_or(Refusal::NoSuchDocument)?
+            }
         })
     }
 }

@@ -38,9 +38,9 @@ impl Cache {
         {
             return document.clone();
         }
-        let parts = join_all(upstream.pools().iter().map(|pool| async move {
-            (pool.service, fetch(upstream, pool).await)
-        }))
+        let parts = join_all(
+            upstream.pools().iter().map(|pool| async move { (pool.service, fetch(upstream, pool).await) }),
+        )
         .await;
         let whole = parts.iter().all(|(_, document)| document.is_some());
         let document = Bytes::from(merge(parts).to_string());
@@ -52,7 +52,8 @@ impl Cache {
 
 async fn fetch(upstream: &Upstream, pool: &Pool) -> Option<Value> {
     for instance in &pool.instances {
-        let Some(answer) = upstream.ask(instance, PathAndQuery::from_static("/openapi.json"), WITHIN).await else {
+        let Some(answer) = upstream.ask(instance, PathAndQuery::from_static("/openapi.json"), WITHIN).await
+        else {
             continue;
         };
         let body = tokio::time::timeout(WITHIN, Limited::new(answer.into_body(), MAX_BYTES).collect()).await;
@@ -134,8 +135,10 @@ fn is_operation(key: &str) -> bool {
 
 /// The row of the table that a path of a service's document stands for, whatever its parameters are called.
 fn leads_to(route: &Route, service: Service, path: &str) -> bool {
-    let same = |ours: &str, theirs: &str| ours == theirs || (ours.starts_with('{') && theirs.starts_with('{'));
-    let target = matches!(route.target, Target::Service(to) if to == service) || route.target == Target::NamedService;
+    let same =
+        |ours: &str, theirs: &str| ours == theirs || (ours.starts_with('{') && theirs.starts_with('{'));
+    let target =
+        matches!(route.target, Target::Service(to) if to == service) || route.target == Target::NamedService;
     target
         && route.path.split('/').count() == path.split('/').count()
         && route.path.split('/').zip(path.split('/')).all(|(ours, theirs)| same(ours, theirs))
@@ -146,7 +149,9 @@ fn rename_clashes(service: Service, document: &mut Value, taken: &Map<String, Va
     let Some(Value::Object(theirs)) = document.get("components") else { return };
     let mut renamed = Vec::new();
     for (kind, entries) in theirs {
-        let (Value::Object(entries), Some(Value::Object(taken))) = (entries, taken.get(kind)) else { continue };
+        let (Value::Object(entries), Some(Value::Object(taken))) = (entries, taken.get(kind)) else {
+            continue;
+        };
         for (name, entry) in entries {
             if taken.get(name).is_some_and(|known| known != entry) {
                 renamed.push((kind.clone(), name.clone(), format!("{}_{name}", service.name())));
@@ -211,7 +216,10 @@ mod tests {
             (Service::Orders, Some(document("/v1/orders", json!({"type": "string"})))),
         ]);
         let schemas = &merged["components"]["schemas"];
-        assert_eq!((&schemas["Thing"]["type"], &schemas["orders_Thing"]["type"]), (&json!("object"), &json!("string")));
+        assert_eq!(
+            (&schemas["Thing"]["type"], &schemas["orders_Thing"]["type"]),
+            (&json!("object"), &json!("string"))
+        );
         let reference = &merged["paths"]["/v1/orders"]["get"]["responses"]["200"]["$ref"];
         assert_eq!(reference, "#/components/schemas/orders_Thing");
     }

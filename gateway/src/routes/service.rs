@@ -16,7 +16,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// Every service, in the order of [`Service::index`].
+    /// Every service, in the order of declaration.
     pub const ALL: [Service; 5] =
         [Service::Identity, Service::Catalog, Service::Inventory, Service::Orders, Service::Payments];
 

@@ -53,7 +53,8 @@ pub(super) async fn serve(
     let address = addr.ip().to_canonical();
     let peer = Arc::new(Peer {
         address,
-        address_text: HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+        address_text: HeaderValue::try_from(address.to_string())
+            .unwrap_or(HeaderValue::from_static("unknown")),
         notes: notes.clone(),
         requests: AtomicU64::new(0),
         _place: place,

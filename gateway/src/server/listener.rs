@@ -57,7 +57,14 @@ pub(super) async fn accept(
             Ok((stream, addr)) => match connections.clone().try_acquire_owned() {
                 Ok(place) => {
                     let held = (place, Held::new(&open));
-                    tokio::spawn(connection::serve(stream, addr, door.clone(), config.clone(), watch.clone(), held));
+                    tokio::spawn(connection::serve(
+                        stream,
+                        addr,
+                        door.clone(),
+                        config.clone(),
+                        watch.clone(),
+                        held,
+                    ));
                 }
                 Err(_) => {
                     refused.increment(1);

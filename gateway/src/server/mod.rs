@@ -97,7 +97,9 @@ impl GatewayHandle {
         let all_back = self.connections.acquire_many(self.most);
         let cut = match timeout(deadline, all_back).await {
             Ok(_) => 0,
-            Err(_) => self.most.saturating_sub(u32::try_from(self.connections.available_permits()).unwrap_or(u32::MAX)),
+            Err(_) => self
+                .most
+                .saturating_sub(u32::try_from(self.connections.available_permits()).unwrap_or(u32::MAX)),
         };
         self.phase.set(Phase::Closed);
         if cut > 0 {

@@ -165,7 +165,9 @@ fn judge(service: Service, max_body: u64, failure: CallError<ClientError>) -> (R
             Some(UploadError::TooLarge) => (Refusal::BodyTooLarge(max_body), Fate::Final),
             Some(UploadError::TooSlow) => (Refusal::BodyTooSlow, Fate::Final),
             Some(UploadError::Broken(_)) => (Refusal::ClientGone, Fate::Final),
-            None if error.is_connect() => (Refusal::Unavailable(service, Duration::from_secs(1)), Fate::NotSent),
+            None if error.is_connect() => {
+                (Refusal::Unavailable(service, Duration::from_secs(1)), Fate::NotSent)
+            }
             None => {
                 tracing::debug!(service = service.name(), error = chain(&error), "upstream broke off");
                 (Refusal::Broken(service), Fate::Lost)

@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     fn pool(count: u16) -> Pool {
-        let authorities: Vec<Authority> = (0..count).map(|n| format!("127.0.0.1:{}", 9000 + n).parse().unwrap()).collect();
+        let authorities: Vec<Authority> =
+            (0..count).map(|n| format!("127.0.0.1:{}", 9000 + n).parse().unwrap()).collect();
         Pool::new(Service::Orders, &authorities, &CallConfig::default())
     }
 

@@ -17,7 +17,10 @@ pub(crate) async fn probe(upstream: Arc<Upstream>, every: Duration) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let all = upstream.pools().iter().flat_map(|pool| pool.instances.iter().map(move |instance| (pool, instance)));
+        let all = upstream
+            .pools()
+            .iter()
+            .flat_map(|pool| pool.instances.iter().map(move |instance| (pool, instance)));
         futures_util::future::join_all(all.map(|(pool, instance)| {
             let upstream = &upstream;
             async move {

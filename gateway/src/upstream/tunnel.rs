@@ -23,11 +23,16 @@ const BUFFERS: (usize, usize) = (1024, 4096);
 const HANDOVER: Duration = Duration::from_secs(10);
 
 /// Runs a tunnel to its end. `keep` is held until then: the client's place in the connection limit.
-pub(crate) async fn run<K>(client: OnUpgrade, service: OnUpgrade, idle: Duration, mut phase: PhaseWatch, keep: K) {
-    let Ok(Ok((client, mut service))) =
-        timeout(HANDOVER, async { tokio::try_join!(client, service) }).await.map(|both| {
-            both.map(|(client, service)| (TokioIo::new(client), TokioIo::new(service)))
-        })
+pub(crate) async fn run<K>(
+    client: OnUpgrade,
+    service: OnUpgrade,
+    idle: Duration,
+    mut phase: PhaseWatch,
+    keep: K,
+) {
+    let Ok(Ok((client, mut service))) = timeout(HANDOVER, async { tokio::try_join!(client, service) })
+        .await
+        .map(|both| both.map(|(client, service)| (TokioIo::new(client), TokioIo::new(service))))
     else {
         return;
     };

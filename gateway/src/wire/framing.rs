@@ -108,7 +108,8 @@ impl FramingScanner {
             State::Headers if line.is_empty() => self.end_of_head(),
             State::Headers => self.header(line),
             State::ChunkSize => {
-                let size = line.split(|byte| *byte == b';').next().map(<[u8]>::trim_ascii).and_then(hex_number);
+                let size =
+                    line.split(|byte| *byte == b';').next().map(<[u8]>::trim_ascii).and_then(hex_number);
                 self.state = match size {
                     Some(0) => State::Trailers,
                     Some(size) => State::ChunkData(size),

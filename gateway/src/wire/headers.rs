@@ -1,7 +1,8 @@
 //! Which headers stay on their hop, and which ones this hop adds.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
@@ -95,7 +96,8 @@ pub(crate) fn upgrade_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
 /// Too many fields, or too long ones.
 pub(crate) fn too_large(headers: &HeaderMap) -> bool {
     headers.len() > MAX_HEADERS
-        || headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > MAX_HEADER_BYTES
+        || headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+            > MAX_HEADER_BYTES
 }
 
 /// One and only one host, in the field or in the target (which then wins: RFC 9112 §3.2.2).
@@ -157,21 +159,28 @@ mod tests {
             ("accept", "*/*"),
         ]);
         prepare_request(&mut all, &HeaderValue::from_static("192.0.2.1"));
-        let mut left: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let mut left: Vec<_> =
+            all.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         left.sort_unstable();
-        assert_eq!(left, [
-            ("accept", "*/*"),
-            ("authorization", "Bearer x"),
-            ("host", "shop"),
-            ("x-forwarded-for", "192.0.2.1"),
-            ("x-forwarded-host", "shop"),
-            ("x-forwarded-proto", "http"),
-        ]);
+        assert_eq!(
+            left,
+            [
+                ("accept", "*/*"),
+                ("authorization", "Bearer x"),
+                ("host", "shop"),
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-host", "shop"),
+                ("x-forwarded-proto", "http"),
+            ]
+        );
     }
 
     #[test]
     fn only_a_whole_websocket_handshake_is_an_upgrade() {
-        assert!(upgrade_protocol(&headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")])).is_some());
+        assert!(
+            upgrade_protocol(&headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]))
+                .is_some()
+        );
         assert!(upgrade_protocol(&headers(&[("upgrade", "websocket")])).is_none());
         assert!(upgrade_protocol(&headers(&[("connection", "upgrade"), ("upgrade", "h2c")])).is_none());
         assert!(upgrade_protocol(&headers(&[("connection", "upgrade")])).is_none());
@@ -201,7 +210,10 @@ mod tests {
     fn too_many_or_too_long_headers_are_noticed() {
         let mut many = HeaderMap::new();
         for n in 0..MAX_HEADERS {
-            many.insert(HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from_static("1"));
+            many.insert(
+                HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(),
+                HeaderValue::from_static("1"),
+            );
         }
         assert!(!too_large(&many));
         many.insert("one-more", HeaderValue::from_static("1"));

@@ -71,7 +71,9 @@ impl ClientSocket {
         let write_stall = self.write_stall;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + write_stall)));
         match stalled.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "client does not read"))),
+            Poll::Ready(()) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "client does not read")))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -57,7 +57,8 @@ fn is_sane_id(id: &HeaderValue) -> bool {
 /// A UUIDv7. Not `Uuid::now_v7`, which asks the kernel for randomness each time.
 pub(crate) fn new_request_id() -> HeaderValue {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let id = Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &rand::random::<[u8; 10]>());
+    let id =
+        Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &rand::random::<[u8; 10]>());
     let mut text = [0; 36];
     id.into_uuid().hyphenated().encode_lower(&mut text);
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("unknown"))

@@ -19,7 +19,9 @@ async fn without_a_token_only_public_rows_open() {
         let path = route.path.replace('{', "x").replace('}', "");
         let answer = gateway.http.request(route.method.clone(), gateway.url(&path)).send().await.unwrap();
         match route.access {
-            Access::Public if matches!(route.target, Target::Own(_)) => assert_ne!(answer.status(), 401, "{path}"),
+            Access::Public if matches!(route.target, Target::Own(_)) => {
+                assert_ne!(answer.status(), 401, "{path}")
+            }
             Access::Public => assert_eq!(answer.status(), 200, "{path}"),
             _ => {
                 assert_eq!(answer.status(), 401, "{path}");
@@ -38,7 +40,10 @@ async fn a_role_opens_its_rows_alone() {
         let Target::Service(_) = route.target else { continue };
         let path = route.path.replace('{', "x").replace('}', "");
         for role in Role::ALL {
-            let request = gateway.http.request(route.method.clone(), gateway.url(&path)).bearer_auth(gateway.token(role));
+            let request = gateway
+                .http
+                .request(route.method.clone(), gateway.url(&path))
+                .bearer_auth(gateway.token(role));
             let allowed = match route.access {
                 Access::Roles(roles) => roles.contains(&role),
                 _ => true,
@@ -109,7 +114,13 @@ async fn a_stream_opens_with_a_ticket_or_a_token() {
     assert_eq!(gateway.get("/v1/orders/1/stream?after=2&ticket=abc").await.status(), 200);
     assert_eq!(gateway.get_as(Role::Customer, "/v1/orders/1/stream").await.status(), 200);
     // A ticket does not excuse a bad token, and opens nothing else.
-    let both = gateway.http.get(gateway.url("/v1/orders/1/stream?ticket=abc")).bearer_auth("x").send().await.unwrap();
+    let both = gateway
+        .http
+        .get(gateway.url("/v1/orders/1/stream?ticket=abc"))
+        .bearer_auth("x")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(both.status(), 401);
     assert_eq!(gateway.get("/v1/orders/1?ticket=abc").await.status(), 401);
 }
@@ -144,6 +155,7 @@ async fn keys_come_from_identity_and_change_without_a_restart() {
     assert_eq!(status(old_token.clone()).await, 200);
     assert_eq!(status(new.token(UserId::new(), Role::Customer)).await, 401);
     *keys.lock().unwrap() = json!(new.jwks());
-    until("the new key to be known", async || status(new.token(UserId::new(), Role::Customer)).await == 200).await;
+    until("the new key to be known", async || status(new.token(UserId::new(), Role::Customer)).await == 200)
+        .await;
     assert_eq!(status(old_token).await, 401, "the withdrawn key's verdicts are gone with it");
 }

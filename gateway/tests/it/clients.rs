@@ -10,7 +10,10 @@ async fn one_connection_too_many_is_told_so() {
     let gateway = TestGateway::with(&service, |config| config.clients.connections = 2).await;
     let request = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
     let (mut first, mut second) = (gateway.raw(request).await, gateway.raw(request).await);
-    assert_eq!((first.answer().await.status, second.answer().await.status), (200.try_into().unwrap(), 200.try_into().unwrap()));
+    assert_eq!(
+        (first.answer().await.status, second.answer().await.status),
+        (200.try_into().unwrap(), 200.try_into().unwrap())
+    );
     let mut third = gateway.raw(request).await;
     let refused = third.answer().await;
     assert_eq!((refused.status.as_u16(), &refused.problem()["type"]), (503, &"/problems/overloaded".into()));
@@ -22,7 +25,8 @@ async fn one_connection_too_many_is_told_so() {
 #[tokio::test]
 async fn a_head_that_does_not_come_ends_the_connection() {
     let service = TestService::echo().await;
-    let gateway = TestGateway::with(&service, |config| config.clients.header_read = Duration::from_millis(100)).await;
+    let gateway =
+        TestGateway::with(&service, |config| config.clients.header_read = Duration::from_millis(100)).await;
     assert!(gateway.raw(b"GET /livez HTTP/1.1\r\nHost:").await.is_closed().await);
     // The same holds for a connection that is kept and not used.
     let mut kept = gateway.raw(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -41,7 +45,10 @@ async fn a_body_that_does_not_come_is_the_clients_fault() {
     let half = b"POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345";
     for _ in 0..3 {
         let answer = gateway.raw(half).await.answer().await;
-        assert_eq!((answer.status.as_u16(), &answer.problem()["type"]), (408, &"/problems/request-timeout".into()));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.problem()["type"]),
+            (408, &"/problems/request-timeout".into())
+        );
     }
     assert_eq!(gateway.get("/.well-known/jwks.json").await.status(), 200, "the service is not blamed");
 }

@@ -31,12 +31,17 @@ async fn hop_by_hop_headers_stay_on_their_hop() {
         .await;
     let answer = connection.answer().await;
     assert_eq!(answer.status, 200);
-    assert!(answer.head.contains("x-kept: 1") && answer.head.contains("x-request-id: mine"), "{}", answer.head);
+    assert!(
+        answer.head.contains("x-kept: 1") && answer.head.contains("x-request-id: mine"),
+        "{}",
+        answer.head
+    );
     for gone in ["x-internal", "keep-alive", "proxy-authenticate", "the-service-says"] {
         assert!(!answer.head.contains(gone), "{gone} in {}", answer.head);
     }
     let headers = &service.seen()[0].headers;
-    for gone in ["x-private", "keep-alive", "te", "proxy-authorization", "upgrade", "forwarded", "x-real-ip"] {
+    for gone in ["x-private", "keep-alive", "te", "proxy-authorization", "upgrade", "forwarded", "x-real-ip"]
+    {
         assert!(!headers.contains_key(gone), "{gone}");
     }
     assert_eq!(headers["host"], "shop.example");
@@ -60,7 +65,8 @@ async fn a_trace_is_continued_or_begun() {
     assert!(parents[1..].iter().all(|parent| parent.len() == 55 && parent.starts_with("00-")));
     assert_ne!(parents[1], parents[2]);
 
-    let refused = gateway.http.get(gateway.url("/v1/nothing")).header("traceparent", parent).send().await.unwrap();
+    let refused =
+        gateway.http.get(gateway.url("/v1/nothing")).header("traceparent", parent).send().await.unwrap();
     assert_eq!(problem(refused).await["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
@@ -97,7 +103,8 @@ async fn paths_that_could_be_read_two_ways_are_refused() {
         "/v1/products/%zz",
         "/v1/products/%252e%252e",
     ] {
-        let answer = gateway.raw(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.answer().await;
+        let answer =
+            gateway.raw(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.answer().await;
         assert_eq!(answer.status, 400, "{path}");
         assert!(answer.body.is_empty() || answer.problem()["type"] == "/problems/bad-path", "{path}");
     }
@@ -109,13 +116,17 @@ async fn a_request_names_one_host() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;
     for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n", "Host:\r\n"] {
-        let mut connection = gateway.raw(format!("GET /v1/products HTTP/1.1\r\n{hosts}\r\n").as_bytes()).await;
+        let mut connection =
+            gateway.raw(format!("GET /v1/products HTTP/1.1\r\n{hosts}\r\n").as_bytes()).await;
         assert_eq!(connection.answer().await.status, 400, "{hosts:?}");
     }
     let absolute = b"GET http://other/v1/products HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(gateway.raw(absolute).await.answer().await.status, 200);
     let seen = service.seen();
-    assert_eq!((seen.len(), &seen[0].headers["host"], &*seen[0].target), (1, &"other".parse().unwrap(), "/v1/products"));
+    assert_eq!(
+        (seen.len(), &seen[0].headers["host"], &*seen[0].target),
+        (1, &"other".parse().unwrap(), "/v1/products")
+    );
 }
 
 #[tokio::test]
@@ -127,7 +138,10 @@ async fn heads_and_bodies_have_a_largest_size() {
     for headers in [many, long] {
         let request = format!("GET /v1/products HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
         let answer = gateway.raw(request.as_bytes()).await.answer().await;
-        assert_eq!((answer.status.as_u16(), answer.problem()["type"].as_str()), (431, Some("/problems/headers-too-large")));
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem()["type"].as_str()),
+            (431, Some("/problems/headers-too-large"))
+        );
     }
     let target = format!("GET /v1/products?q={} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9_000));
     assert_eq!(gateway.raw(target.as_bytes()).await.answer().await.status, 414);
@@ -144,15 +158,17 @@ async fn heads_and_bodies_have_a_largest_size() {
 async fn a_body_that_does_not_say_its_length_is_stopped_at_the_limit() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;
-    let mut connection = gateway
-        .raw(b"POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await;
+    let mut connection =
+        gateway.raw(b"POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 0x1000], b"\r\n"].concat();
     for _ in 0..20 {
         connection.send(&chunk).await;
     }
     let answer = connection.answer().await;
-    assert_eq!((answer.status.as_u16(), answer.problem()["type"].as_str()), (413, Some("/problems/payload-too-large")));
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem()["type"].as_str()),
+        (413, Some("/problems/payload-too-large"))
+    );
     // The client's fault leaves no mark on the service.
     for _ in 0..10 {
         assert_eq!(gateway.get("/.well-known/jwks.json").await.status(), 200);

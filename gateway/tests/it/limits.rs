@@ -60,7 +60,8 @@ async fn strangers_share_their_addresss_quota() {
     let service = TestService::echo().await;
     let gateway = TestGateway::with(&service, |config| config.limits.auth = policy(2)).await;
     let login = || gateway.http.post(gateway.url("/v1/auth/login")).send();
-    let statuses = [login().await, login().await, login().await].map(|answer| answer.unwrap().status().as_u16());
+    let statuses =
+        [login().await, login().await, login().await].map(|answer| answer.unwrap().status().as_u16());
     assert_eq!(statuses, [200, 200, 429]);
     assert_eq!(gateway.get("/v1/products").await.status(), 200);
 }

@@ -17,12 +17,19 @@ async fn readiness_tells_how_each_service_is() {
     let (orders, catalog) = (TestService::echo().await, TestService::echo().await);
     let upstreams =
         Upstreams::none().with_addr(Service::Orders, orders.addr).with_addr(Service::Catalog, catalog.addr);
-    let gateway = TestGateway::to(upstreams, |config| config.calls.probe_every = Duration::from_millis(20)).await;
+    let gateway =
+        TestGateway::to(upstreams, |config| config.calls.probe_every = Duration::from_millis(20)).await;
     let ready = gateway.get("/readyz").await;
     assert_eq!(ready.status(), 200);
     let ready = body(ready).await;
-    assert_eq!((&ready["status"], &ready["checks"]["orders"]["status"]), (&"degraded".into(), &"ready".into()));
-    assert_eq!(ready["checks"]["payments"], json!({"status": "unavailable", "instances": 0, "ready": 0, "open_breakers": 0}));
+    assert_eq!(
+        (&ready["status"], &ready["checks"]["orders"]["status"]),
+        (&"degraded".into(), &"ready".into())
+    );
+    assert_eq!(
+        ready["checks"]["payments"],
+        json!({"status": "unavailable", "instances": 0, "ready": 0, "open_breakers": 0})
+    );
 
     catalog.kill().await;
     until("the probe to notice", async || {
@@ -58,7 +65,10 @@ async fn the_docs_are_a_page() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;
     let redirect = gateway.get("/docs").await;
-    assert_eq!((redirect.status().as_u16(), &redirect.headers()["location"]), (302, &"/docs/index.html".parse().unwrap()));
+    assert_eq!(
+        (redirect.status().as_u16(), &redirect.headers()["location"]),
+        (302, &"/docs/index.html".parse().unwrap())
+    );
     let page = gateway.get("/docs/index.html").await;
     assert_eq!(page.headers()["content-type"], "text/html");
     assert!(page.text().await.unwrap().contains("swagger-ui"));

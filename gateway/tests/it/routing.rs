@@ -24,11 +24,17 @@ async fn every_row_reaches_its_service_unchanged() {
     for route in ROUTES {
         let Target::Service(service) = route.target else { continue };
         let path = route.path.replace('{', "x").replace('}', "") + "?a=b%20c&d";
-        let request = gateway.http.request(route.method.clone(), gateway.url(&path)).bearer_auth(gateway.token(Role::Admin));
+        let request = gateway
+            .http
+            .request(route.method.clone(), gateway.url(&path))
+            .bearer_auth(gateway.token(Role::Admin));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         let echo: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-        assert_eq!((echo["target"].as_str(), echo["method"].as_str()), (Some(&*path), Some(route.method.as_str())));
+        assert_eq!(
+            (echo["target"].as_str(), echo["method"].as_str()),
+            (Some(&*path), Some(route.method.as_str()))
+        );
         let position = Service::ALL.iter().position(|one| *one == service).unwrap();
         assert_eq!(services[position].seen().last().unwrap().target, path);
     }
@@ -41,7 +47,10 @@ async fn unknown_paths_and_methods_are_problems() {
     let unknown = gateway.get("/v1/nothing").await;
     assert_eq!(unknown.status(), 404);
     let unknown = problem(unknown).await;
-    assert_eq!((&unknown["type"], &unknown["instance"]), (&"/problems/not-found".into(), &"/v1/nothing".into()));
+    assert_eq!(
+        (&unknown["type"], &unknown["instance"]),
+        (&"/problems/not-found".into(), &"/v1/nothing".into())
+    );
 
     let wrong = gateway.http.patch(gateway.url("/v1/products/1")).send().await.unwrap();
     assert_eq!(wrong.status(), 405);
@@ -86,17 +95,20 @@ fn only_what_is_meant_to_be_public_is() {
         .filter(|route| matches!(route.access, Access::Public) && !matches!(route.target, Target::Own(_)))
         .map(|route| format!("{} {}", route.method, route.path))
         .collect();
-    assert_eq!(public, [
-        "POST /v1/users",
-        "POST /v1/auth/login",
-        "POST /oauth2/token",
-        "GET /.well-known/openid-configuration",
-        "GET /.well-known/jwks.json",
-        "GET /v1/products",
-        "GET /v1/products/search",
-        "GET /v1/products/{id}",
-        "GET /v1/categories",
-        "GET /v1/inventory/{product_id}",
-        "POST /v1/payments/webhooks/{provider}",
-    ]);
+    assert_eq!(
+        public,
+        [
+            "POST /v1/users",
+            "POST /v1/auth/login",
+            "POST /oauth2/token",
+            "GET /.well-known/openid-configuration",
+            "GET /.well-known/jwks.json",
+            "GET /v1/products",
+            "GET /v1/products/search",
+            "GET /v1/products/{id}",
+            "GET /v1/categories",
+            "GET /v1/inventory/{product_id}",
+            "POST /v1/payments/webhooks/{provider}",
+        ]
+    );
 }

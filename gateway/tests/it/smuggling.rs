@@ -21,7 +21,8 @@ async fn a_length_that_can_be_read_two_ways_is_refused() {
         "Transfer-Encoding : chunked",
         "Content-Length: 4\r\n Transfer-Encoding: chunked",
     ] {
-        let request = format!("POST /v1/auth/login HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n0\r\n\r\n{SMUGGLED}");
+        let request =
+            format!("POST /v1/auth/login HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n0\r\n\r\n{SMUGGLED}");
         let mut connection = gateway.raw(request.as_bytes()).await;
         let answer = connection.answer().await;
         assert_eq!(answer.status, 400, "{headers}");
@@ -34,7 +35,8 @@ async fn a_length_that_can_be_read_two_ways_is_refused() {
 async fn the_refusal_says_why() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;
-    let request = b"POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n";
+    let request =
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n";
     let answer = gateway.raw(request).await.answer().await;
     assert_eq!(answer.problem()["type"], "/problems/ambiguous-request");
     assert!(answer.head.contains("connection: close") && answer.head.contains("x-request-id: "));

@@ -145,7 +145,8 @@ async fn a_service_that_stops_in_the_middle_is_cut_off() {
         async move { piecewise(receiver) }
     })
     .await;
-    let gateway = TestGateway::with(&service, |config| config.calls.answer_idle = Duration::from_millis(100)).await;
+    let gateway =
+        TestGateway::with(&service, |config| config.calls.answer_idle = Duration::from_millis(100)).await;
     let mut answer = gateway.get("/v1/products").await;
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "half");
     let end = timeout(PATIENCE, answer.chunk()).await.expect("an end in time");

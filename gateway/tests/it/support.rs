@@ -61,7 +61,8 @@ impl TestGateway {
     }
 
     pub async fn with(service: &TestService, change: impl FnOnce(&mut GatewayConfig)) -> TestGateway {
-        let everywhere = Service::ALL.into_iter().fold(Upstreams::none(), |all, one| all.with_addr(one, service.addr));
+        let everywhere =
+            Service::ALL.into_iter().fold(Upstreams::none(), |all, one| all.with_addr(one, service.addr));
         TestGateway::to(everywhere, change).await
     }
 
@@ -110,7 +111,9 @@ impl TestService {
         TestService::answering(|request| async move {
             let (parts, body) = request.into_parts();
             let length = body.collect().await.map_or(0, |body| body.to_bytes().len());
-            json_answer(&json!({"method": parts.method.as_str(), "target": parts.uri.to_string(), "length": length}))
+            json_answer(
+                &json!({"method": parts.method.as_str(), "target": parts.uri.to_string(), "length": length}),
+            )
         })
         .await
     }
@@ -163,14 +166,14 @@ async fn serve(listener: TcpListener, handler: Handler, seen: Arc<Mutex<Vec<Seen
                 if request.uri().path() == "/readyz" {
                     return Ok(json_answer(&json!({"status": "ready"})));
                 }
-                seen.lock().unwrap().push(Seen {
-                    target: request.uri().to_string(),
-                    headers: request.headers().clone(),
-                });
+                seen.lock()
+                    .unwrap()
+                    .push(Seen { target: request.uri().to_string(), headers: request.headers().clone() });
                 Ok::<_, Infallible>(handler(request).await)
             }
         });
-        connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
+        connections
+            .spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
     }
 }
 

@@ -57,7 +57,10 @@ where
     .await
 }
 
-pub async fn connect(gateway: &TestGateway, path: &str) -> Result<(ClientSocket, Response<Option<Vec<u8>>>), Error> {
+pub async fn connect(
+    gateway: &TestGateway,
+    path: &str,
+) -> Result<(ClientSocket, Response<Option<Vec<u8>>>), Error> {
     let mut request = format!("ws://{}{path}", gateway.addr).into_client_request().unwrap();
     request.headers_mut().insert("sec-websocket-protocol", "orders.v1".parse().unwrap());
     let token = format!("Bearer {}", gateway.token(Role::Customer));
@@ -102,7 +105,9 @@ async fn a_refusal_of_the_service_is_passed_on_unchanged() {
     })
     .await;
     let gateway = TestGateway::before(&service).await;
-    let Err(Error::Http(answer)) = connect(&gateway, "/v1/orders/1/stream").await else { panic!("not refused") };
+    let Err(Error::Http(answer)) = connect(&gateway, "/v1/orders/1/stream").await else {
+        panic!("not refused")
+    };
     assert_eq!(answer.status(), 404);
     assert_eq!(answer.body().as_deref(), Some(br#"{"type":"/problems/not-found"}"#.as_slice()));
 }
@@ -155,7 +160,8 @@ async fn a_client_that_does_not_read_holds_the_service_back() {
 #[tokio::test]
 async fn a_tunnel_that_is_silent_both_ways_is_closed() {
     let service = websockets(echo).await;
-    let gateway = TestGateway::with(&service, |config| config.clients.tunnel_idle = Duration::from_millis(100)).await;
+    let gateway =
+        TestGateway::with(&service, |config| config.clients.tunnel_idle = Duration::from_millis(100)).await;
     let (mut socket, _) = connect(&gateway, "/v1/orders/1/stream").await.unwrap();
     socket.send(Message::text("hello")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("hello"));
