@@ -119,7 +119,7 @@ mod renew;
 mod reply;
 mod router;
 mod task;
-mod timers;
+pub mod timers;
 mod tree;
 mod watchdog;
 
