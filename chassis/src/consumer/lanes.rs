@@ -1,29 +1,32 @@
 //! One lane per key: events of a key one after the other, lanes side by side.
+//!
+//! Each event runs as a task of its own, not as a future that the consumer polls: while the consumer waits for a
+//! database connection to save its place, the handlers that hold the connections have to be able to finish.
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::Future,
     panic::AssertUnwindSafe,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep};
+use futures_util::FutureExt;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Done, Failure, HandleError, Handler};
 use crate::failpoint;
 
-type Running = Pin<Box<dyn Future<Output = Done>>>;
-
 /// The lanes of one consumer.
 pub(super) struct Lanes<H> {
     spec: Rc<ConsumerSpec>,
     handler: Rc<H>,
-    running: FuturesUnordered<Running>,
+    /// Ends with the lanes.
+    running: JoinSet<Done>,
     /// A key is here while one of its events is running; the queue holds those that came after it.
     waiting: HashMap<Uuid, VecDeque<Arc<Envelope>>>,
 }
@@ -31,7 +34,7 @@ pub(super) struct Lanes<H> {
 impl<H: Handler> Lanes<H> {
     pub(super) fn new(spec: &ConsumerSpec, handler: Rc<H>) -> Self {
         let spec = Rc::new(spec.clone());
-        Self { spec, handler, running: FuturesUnordered::new(), waiting: HashMap::new() }
+        Self { spec, handler, running: JoinSet::new(), waiting: HashMap::new() }
     }
 
     /// Takes an event in; it runs at once when its key is free.
@@ -45,9 +48,13 @@ impl<H: Handler> Lanes<H> {
         }
     }
 
-    /// The next event that is through; `None` when none is running.
+    /// The next event that is through; `None` when none is running. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Done> {
-        let done = self.running.next().await?;
+        let done = match self.running.join_next().await? {
+            Ok(done) => done,
+            // Panics are contained inside; what is left is that the whole consumer is being stopped.
+            Err(_) => return None,
+        };
         if done.result.is_ok() {
             match self.waiting.get_mut(&done.event.key).and_then(VecDeque::pop_front) {
                 Some(follower) => self.run(follower),
@@ -65,7 +72,7 @@ impl<H: Handler> Lanes<H> {
     }
 
     fn run(&mut self, event: Arc<Envelope>) {
-        self.running.push(Box::pin(attempts(self.spec.clone(), self.handler.clone(), event)));
+        self.running.spawn_local(attempts(self.spec.clone(), self.handler.clone(), event));
     }
 }
 

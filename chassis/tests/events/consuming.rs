@@ -193,3 +193,44 @@ fn a_panic_in_a_handler_is_one_failed_try() {
         until_seen(&notes, 2).await;
     });
 }
+
+/// Handlers that use the consumer's own small pool: the consumer once waited for a connection to save its place while
+/// the handlers that held all connections were not polled, until the wait timed out.
+#[test]
+fn handlers_that_hold_every_connection_do_not_stop_the_consumer_from_saving_its_place() {
+    #[derive(Clone)]
+    struct Busy(sqlx::PgPool);
+
+    impl Handler for Busy {
+        fn wants(&self, _: &Envelope) -> bool {
+            true
+        }
+
+        fn handle(&self, _: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
+            let pool = self.0.clone();
+            async move {
+                let mut connection = pool.acquire().await.map_err(|error| HandleError::Away(error.to_string()))?;
+                for _ in 0..3 {
+                    sqlx::query("select 1").execute(&mut *connection).await.unwrap();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    run(async {
+        let bed = Bed::start().await;
+        let options = bed.pool.connect_options().as_ref().clone();
+        let small = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_with(options)
+            .await
+            .unwrap();
+        let keys: Vec<_> = (0..400).map(|_| Uuid::now_v7()).collect();
+        publish(&bed, &keys, 1..=5).await;
+        let (tree, busy) = (tree(), Busy(small.clone()));
+        consumer::start(&tree, "consume", spec("busy"), small, bed.log.clone(), move || busy.clone());
+        eventually(|| async { (saved(&bed, "busy").await == 2_000).then_some(()) }).await;
+    });
+}

@@ -78,7 +78,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let (tree, log) = (supervisor.clone(), platform.log.clone());
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let to_catalog = ToCatalog::new(catalog.clone());
-        let spec = ConsumerSpec::new(NAME, Topic::Inventory);
+        // Each event takes a connection of its own: no more at once than the pool can soon serve.
+        let spec = ConsumerSpec { in_hand: 32, ..ConsumerSpec::new(NAME, Topic::Inventory) };
         consumer::start(&tree, "consume-inventory", spec, pool.clone(), log.clone(), move || {
             to_catalog.clone()
         });
