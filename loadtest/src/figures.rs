@@ -1,6 +1,11 @@
 //! The figures of a run, for people and for machines.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    io::{self, Write},
+    time::Duration,
+};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -118,51 +123,56 @@ impl Figures {
     }
 
     /// For people.
-    pub fn print(&self) {
-        println!("{} clients, {:.1} s of load, seed {}", self.clients, self.load_seconds, self.seed);
-        println!("accepted         {:>9}   {:>9.1} /s", self.accepted, self.accepted_per_second);
-        println!(
+    pub fn tell(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{} clients, {:.1} s of load, seed {}", self.clients, self.load_seconds, self.seed)?;
+        writeln!(out, "accepted         {:>9}   {:>9.1} /s", self.accepted, self.accepted_per_second)?;
+        writeln!(
+            out,
             "completed        {:>9}   {:>9.1} /s   (all final {:.1} s after the first was created)",
             self.completed, self.completed_per_second, self.until_all_final_seconds
-        );
-        println!("POST to 201      {}", self.post_millis);
-        println!("created to final {}", self.created_to_final_millis);
-        row("answers", &self.answers);
-        row("orders are", &self.statuses);
-        row("problems", &self.problems);
-        row("no answer", &self.broken);
+        )?;
+        writeln!(out, "POST to 201      {}", self.post_millis)?;
+        writeln!(out, "created to final {}", self.created_to_final_millis)?;
+        row(out, "answers", &self.answers)?;
+        row(out, "orders are", &self.statuses)?;
+        row(out, "problems", &self.problems)?;
+        row(out, "no answer", &self.broken)?;
         for (name, used) in
             [("platform", &self.platform), ("postgres", &self.postgres), ("this harness", &self.harness)]
         {
             let Some(used) = used else { continue };
-            println!(
+            writeln!(
+                out,
                 "{name:<16} {:>9.2} s CPU ({:.3} ms per accepted order), {:.0} MiB in {} process{}",
                 used.cpu_seconds,
                 used.cpu_millis_per_order,
                 used.memory_mib,
                 used.processes,
                 if used.processes == 1 { "" } else { "es" }
-            );
+            )?;
         }
         if self.is_good() {
-            println!("every accepted order is there and was final in time");
-            return;
+            writeln!(out, "every accepted order is there and was final in time")?;
+            return Ok(());
         }
-        println!(
+        writeln!(
+            out,
             "NOT GOOD: {} lost, {} not final, {} final too late, {} keys that share an order, {} unanswered, {} orders nobody saw accepted",
             self.lost, self.not_final, self.late, self.repeated, self.unanswered, self.strangers
-        );
+        )?;
         for order in &self.named {
-            println!("  {order}");
+            writeln!(out, "  {order}")?;
         }
+        Ok(())
     }
 }
 
-fn row<K: std::fmt::Display>(name: &str, counts: &BTreeMap<K, u64>) {
+fn row<K: Display>(out: &mut impl Write, name: &str, counts: &BTreeMap<K, u64>) -> io::Result<()> {
     if !counts.is_empty() {
         let counts: Vec<_> = counts.iter().map(|(key, count)| format!("{key}: {count}")).collect();
-        println!("{name:<16} {}", counts.join(", "));
+        writeln!(out, "{name:<16} {}", counts.join(", "))?;
     }
+    Ok(())
 }
 
 impl Quantiles {
@@ -172,7 +182,7 @@ impl Quantiles {
     }
 }
 
-impl std::fmt::Display for Quantiles {
+impl Display for Quantiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "p50 {:.1}  p95 {:.1}  p99 {:.1}  max {:.1} ms", self.p50, self.p95, self.p99, self.max)
     }

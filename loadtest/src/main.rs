@@ -60,7 +60,8 @@ fn main() -> ExitCode {
     let outcome = tokio::task::LocalSet::new().block_on(&runtime, run(&args));
     match outcome {
         Ok(figures) => {
-            figures.print();
+            // A reader who has gone away has seen enough.
+            let _ = figures.tell(&mut std::io::stdout());
             if let Some(path) = &args.json
                 && let Err(error) = std::fs::write(path, figures.json())
             {

@@ -57,7 +57,6 @@ struct Line {
 #[derive(Default)]
 struct Seen {
     first_line: u64,
-    lines: u64,
     prices: Votes<Money>,
     names: Votes<String>,
     refused: BTreeMap<String, u64>,
@@ -89,7 +88,6 @@ pub fn read(input: impl Read, currency: Currency) -> Result<Reading, InvoicesErr
             order.push(code.clone());
             Seen { first_line: line, ..Seen::default() }
         });
-        seen.lines += 1;
         match columns.parse(&record, currency) {
             Ok(good) => {
                 seen.prices.add(good.price, line);
@@ -179,7 +177,7 @@ impl Seen {
         Refused {
             line: self.first_line,
             reason: "no product: none of its lines can be used".into(),
-            detail: Some(format!("{} lines: {}", self.lines, reasons.join(", "))),
+            detail: Some(reasons.join(", ")),
             content: code,
         }
     }
@@ -290,7 +288,10 @@ mod tests {
         assert!(reading.products.is_empty());
         let [nothing] = reading.unusable.as_slice() else { panic!("{:?}", reading.unusable) };
         assert_eq!((nothing.line, nothing.content.as_str()), (3, "A"));
-        assert!(nothing.detail.as_deref().unwrap().starts_with("8 lines: 1 no description"), "{nothing:?}");
+        assert!(
+            nothing.detail.as_deref().unwrap().starts_with("1 no description, 1 price has parts"),
+            "{nothing:?}"
+        );
         assert_eq!(reading.reasons()[0], ("price is zero or negative", 2));
     }
 

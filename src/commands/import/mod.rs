@@ -55,7 +55,9 @@ pub async fn run(args: ImportArgs, env: &Env) -> Result<(), Failure> {
     let outcome = put_all(&shop, &reading, args.stock, args.concurrency.into(), &mut summary).await;
     summary.seconds = started.elapsed().as_secs_f64();
     let written = report::write(&args.report, &reading, &summary)?;
-    report::print(&args.file, written.then_some(args.report.as_path()), &reading, &summary);
+    let report = written.then_some(args.report.as_path());
+    // A reader who has gone away has seen enough.
+    let _ = report::tell(&mut std::io::stdout(), &args.file, report, &reading, &summary);
     outcome?;
     match summary.refused.len() {
         0 => Ok(()),

@@ -1,6 +1,10 @@
 //! What a person is told: a summary, and a file with everything that was refused.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    io::{self, Write},
+    path::Path,
+};
 
 use super::reading::{Reading, Refused};
 use crate::failure::Failure;
@@ -31,37 +35,46 @@ impl fmt::Display for Summary {
 /// The most refused products that are shown; the report has them all.
 const SHOWN: usize = 10;
 
-/// Prints what was read and what came of it.
-pub fn print(file: &Path, report: Option<&Path>, reading: &Reading, summary: &Summary) {
+/// What was read and what came of it.
+pub fn tell(
+    out: &mut impl Write,
+    file: &Path,
+    report: Option<&Path>,
+    reading: &Reading,
+    summary: &Summary,
+) -> io::Result<()> {
     let plural = |count: usize, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
-    println!(
+    writeln!(
+        out,
         "{}: {} lines, {}",
         file.display(),
         reading.lines,
         plural(reading.products.len(), "usable product")
-    );
-    println!("{summary}");
+    )?;
+    writeln!(out, "{summary}")?;
     for refused in summary.refused.iter().take(SHOWN) {
-        println!("  {}: {}", refused.content, refused.detail.as_deref().unwrap_or_default());
+        writeln!(out, "  {}: {}", refused.content, refused.detail.as_deref().unwrap_or_default())?;
     }
     if summary.refused.len() > SHOWN {
-        println!("  … and {} more", summary.refused.len() - SHOWN);
+        writeln!(out, "  … and {} more", summary.refused.len() - SHOWN)?;
     }
     if !reading.refused.is_empty() {
-        println!("{} not used:", plural(reading.refused.len(), "line"));
+        writeln!(out, "{} not used:", plural(reading.refused.len(), "line"))?;
         for (reason, count) in reading.reasons() {
-            println!("  {count:>7}  {reason}");
+            writeln!(out, "  {count:>7}  {reason}")?;
         }
     }
     if !reading.unusable.is_empty() {
-        println!(
+        writeln!(
+            out,
             "{} left out: none of their lines can be used",
             plural(reading.unusable.len(), "stock code")
-        );
+        )?;
     }
     if let Some(report) = report {
-        println!("each with its line and reason: {}", report.display());
+        writeln!(out, "each with its line and reason: {}", report.display())?;
     }
+    Ok(())
 }
 
 /// Writes everything that was refused, in the order of the file, as `line,reason,content`. False when nothing was:

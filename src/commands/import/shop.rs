@@ -3,8 +3,11 @@
 //! An answer may get lost after its effect. So each step can be done again: a sku that is taken may be our own product
 //! of a moment (or of an interrupted import) ago, and then it lacks its goods; the goods are booked under a key that is
 //! made of the product's id, so that they come in once.
+//!
+//! What is there already is listed once, when the import begins: a page of two hundred costs the shop less than
+//! refusing a single product. Whether goods are lacking is asked only of products that are shown as sold out.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use reqwest::{Client, Method, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
@@ -32,28 +35,40 @@ pub enum Put {
 }
 
 /// A way into the shop.
-#[derive(Clone)]
 pub struct Shop {
     http: Client,
     url: String,
     token: String,
+    /// Products that were there when the import began, by sku.
+    known: HashMap<String, Known>,
+}
+
+/// A product that is there already.
+#[derive(Clone, Copy)]
+struct Known {
+    id: Uuid,
+    in_stock: bool,
 }
 
 /// An answer.
 struct Answer {
     status: StatusCode,
     body: Value,
+    /// True when an earlier try may have had its effect.
+    repeated: bool,
 }
 
 impl Shop {
-    /// Makes sure that somebody is there.
+    /// Makes sure that somebody is there, and looks which products are there.
     pub async fn open(url: &str, token: &str) -> Result<Self, Failure> {
         let url = url.trim_end_matches('/').to_owned();
         let http = Client::builder().timeout(PATIENCE).connect_timeout(Duration::from_secs(3)).build()?;
         let greeting = http.get(format!("{url}/v1/products?limit=1")).send().await;
         match greeting.map(|response| response.status()) {
             Ok(status) if status.is_success() || is_passing(status) => {
-                Ok(Self { http, url, token: token.to_owned() })
+                let mut shop = Self { http, url, token: token.to_owned(), known: HashMap::new() };
+                shop.known = shop.look_around().await?;
+                Ok(shop)
             }
             Ok(status) => Err(Failure::Other(format!("{url} answers {status}: is this the gateway?"))),
             Err(error) if error.is_builder() => Err(Failure::Usage(format!("{url} is not a URL"))),
@@ -61,21 +76,52 @@ impl Shop {
         }
     }
 
+    async fn look_around(&self) -> Result<HashMap<String, Known>, Failure> {
+        let mut found = HashMap::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", "200")];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page = self.get("/v1/products", &query).await?;
+            if page.status != StatusCode::OK {
+                return Err(Failure::doing("listing the shop's products", page.why()));
+            }
+            found.extend(
+                page.items().filter_map(|item| Some((item["sku"].as_str()?.to_owned(), known(item)?))),
+            );
+            cursor = page.body["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Puts a product up for sale, with so many pieces. Safe to repeat.
     pub async fn put(&self, product: &NewProduct, pieces: u32) -> Result<Put, Failure> {
+        if let Some(known) = self.known.get(&product.sku) {
+            return self.complete(*known, pieces).await;
+        }
         let answer = self.post("/v1/products", &json!(product), None).await?;
         if answer.status == StatusCode::CREATED {
-            let id = answer.id().ok_or_else(|| Failure::Other("the shop gave a product no id".to_owned()))?;
-            return Ok(self.receive(id, pieces).await?.map_or(Put::Made, Put::Refused));
+            let made = known(&answer.body);
+            let made = made.ok_or_else(|| Failure::Other("the shop gave a product no id".to_owned()))?;
+            return Ok(self.receive(made.id, pieces).await?.map_or(Put::Made, Put::Refused));
         }
         if !answer.is_problem("/problems/sku-taken") {
             return Ok(Put::Refused(answer.why()));
         }
-        if pieces > 0
-            && let Some(id) = self.find(&product.sku).await?
-            && self.never_had(id).await?
-        {
-            return Ok(self.receive(id, pieces).await?.map_or(Put::AlreadyThere, Put::Refused));
+        // It may have been us: a try whose answer got lost.
+        let found = if answer.repeated { self.find(&product.sku).await? } else { None };
+        match found {
+            Some(known) => self.complete(known, pieces).await,
+            None => Ok(Put::AlreadyThere),
+        }
+    }
+
+    /// Books the goods of a product that is there, when there have never been any.
+    async fn complete(&self, known: Known, pieces: u32) -> Result<Put, Failure> {
+        if pieces > 0 && !known.in_stock && self.never_had(known.id).await? {
+            return Ok(self.receive(known.id, pieces).await?.map_or(Put::AlreadyThere, Put::Refused));
         }
         Ok(Put::AlreadyThere)
     }
@@ -92,18 +138,19 @@ impl Shop {
     }
 
     /// The product with exactly this sku, unless it is archived.
-    async fn find(&self, sku: &str) -> Result<Option<Uuid>, Failure> {
-        let answer =
-            self.call(Method::GET, "/v1/products/search", &[("q", sku), ("limit", "10")], None, None).await?;
-        let items = answer.body["items"].as_array();
-        let found = items.and_then(|items| items.iter().find(|item| item["sku"] == sku));
-        Ok(found.and_then(|item| item["id"].as_str()?.parse().ok()))
+    async fn find(&self, sku: &str) -> Result<Option<Known>, Failure> {
+        let answer = self.get("/v1/products/search", &[("q", sku), ("limit", "10")]).await?;
+        Ok(answer.items().find(|item| item["sku"] == sku).and_then(known))
     }
 
     /// True when inventory knows nothing of a product.
     async fn never_had(&self, product: Uuid) -> Result<bool, Failure> {
-        let answer = self.call(Method::GET, &format!("/v1/inventory/{product}"), &[], None, None).await?;
+        let answer = self.get(&format!("/v1/inventory/{product}"), &[]).await?;
         Ok(answer.status == StatusCode::NOT_FOUND)
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
+        self.call(Method::GET, path, query, None, None).await
     }
 
     async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Answer, Failure> {
@@ -121,7 +168,7 @@ impl Shop {
     ) -> Result<Answer, Failure> {
         let mut pause = Duration::from_millis(100);
         let mut last = String::new();
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             let mut request = self.http.request(method.clone(), format!("{}{path}", self.url)).query(query);
             request = request.bearer_auth(&self.token);
             if let Some(body) = body {
@@ -140,8 +187,8 @@ impl Shop {
                         .and_then(|value| value.to_str().ok()?.parse().ok());
                     match response.bytes().await {
                         Ok(bytes) => {
-                            let answer =
-                                Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() };
+                            let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                            let answer = Answer { status, body, repeated: attempt > 0 };
                             if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
                                 let why = answer.why();
                                 return Err(Failure::Other(format!(
@@ -165,9 +212,13 @@ impl Shop {
     }
 }
 
+fn known(product: &Value) -> Option<Known> {
+    Some(Known { id: product["id"].as_str()?.parse().ok()?, in_stock: product["in_stock"] == true })
+}
+
 impl Answer {
-    fn id(&self) -> Option<Uuid> {
-        self.body["id"].as_str()?.parse().ok()
+    fn items(&self) -> impl Iterator<Item = &Value> {
+        self.body["items"].as_array().into_iter().flatten()
     }
 
     fn is_problem(&self, kind: &str) -> bool {
