@@ -17,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     viscount_chassis::failpoint::arm();
+    viscount_actors::log_contained_panics();
     match commands::run(cli, Env::from_process()) {
         Ok(code) => code,
         Err(failure) => {
