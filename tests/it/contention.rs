@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket};
+use crate::platform::{Platform, basket, block_on};
 
 #[test]
 fn two_hundred_buyers_get_exactly_the_ten_pieces_there_are() {
-    Runtime::new().unwrap().block_on(async {
+    block_on(async {
         let platform = Platform::start().await;
         let admin = platform.token("admin").await;
         let product = platform.product(&admin, 10).await;
@@ -36,7 +35,7 @@ fn two_hundred_buyers_get_exactly_the_ten_pieces_there_are() {
 
 #[test]
 fn the_same_key_a_hundred_times_at_once_is_one_order() {
-    Runtime::new().unwrap().block_on(async {
+    block_on(async {
         let platform = Platform::start().await;
         let admin = platform.token("admin").await;
         let product = platform.product(&admin, 1_000).await;

@@ -9,10 +9,9 @@ use std::{
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket};
+use crate::platform::{Platform, basket, block_on};
 
 /// Where to die, and after how many passes.
 const POINTS: &[(&str, u32)] = &[
@@ -32,7 +31,7 @@ const POINTS: &[(&str, u32)] = &[
 
 #[test]
 fn killed_at_every_failpoint_in_the_middle_of_orders_nothing_is_lost_or_doubled() {
-    Runtime::new().unwrap().block_on(async {
+    block_on(async {
         let mut platform = Platform::start().await;
         let admin = platform.token("admin").await;
         let product = platform.product(&admin, 1_000_000).await;

@@ -4,6 +4,7 @@
 mod cli;
 mod contention;
 mod demo;
+mod documents;
 mod killing;
 mod outage;
 mod platform;

@@ -4,14 +4,13 @@ use std::process::Command;
 
 use reqwest::StatusCode;
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket, eventually};
+use crate::platform::{Platform, basket, block_on, eventually};
 
 #[test]
 fn without_its_database_the_platform_refuses_politely_and_goes_on_when_it_is_back() {
-    Runtime::new().unwrap().block_on(async {
+    block_on(async {
         let mut platform = Platform::start().await;
         let admin = platform.token("admin").await;
         let product = platform.product(&admin, 1_000).await;

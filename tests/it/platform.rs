@@ -27,6 +27,11 @@ pub fn viscount(home: &Path) -> Command {
     command
 }
 
+/// Runs a test's body.
+pub fn block_on<T>(body: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body)
+}
+
 /// Looks until there is something, at most a minute.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let looking = async {

@@ -2,14 +2,13 @@
 
 use futures_util::StreamExt;
 use serde_json::Value;
-use tokio::runtime::Runtime;
 use tokio_tungstenite::{
     connect_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket, eventually};
+use crate::platform::{Platform, basket, block_on, eventually};
 
 async fn watch(platform: &Platform, token: &str, order: &str, after: i64, most: usize) -> Option<Vec<(i64, String)>> {
     let url = format!("{}/v1/orders/{order}/stream?after={after}", platform.url).replacen("http", "ws", 1);
@@ -41,7 +40,7 @@ fn story() -> Vec<(i64, String)> {
 
 #[test]
 fn a_stream_goes_on_without_a_gap_or_a_repeat_after_a_reconnect_and_after_a_kill() {
-    Runtime::new().unwrap().block_on(async {
+    block_on(async {
         let mut platform = Platform::start().await;
         let admin = platform.token("admin").await;
         let product = platform.product(&admin, 100).await;

@@ -136,6 +136,7 @@ pub struct ListQuery {
     /// With pieces to sell (true), or without (false).
     in_stock: Option<bool>,
     /// The order; `newest` unless given.
+    #[param(inline)]
     pub sort: Option<Sort>,
 }
 

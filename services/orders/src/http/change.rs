@@ -6,6 +6,7 @@ use viscount_chassis::{
     idempotency::{Begun, Claim},
     problem::Problem,
 };
+use uuid::Uuid;
 use viscount_contracts::{OrderId, RefundId};
 
 use super::{
@@ -25,7 +26,7 @@ const LONGEST_REASON: usize = 500;
 
 /// Stops an order that is not yet completed: stock is given back, and money, when it was taken. Safe to repeat.
 #[utoipa::path(
-    post, path = "/v1/orders/{id}/cancel", tag = "orders", request_body = CancelRequest,
+    post, path = "/v1/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path, description = "The order")), request_body = CancelRequest,
     responses(
         (status = 200, description = "Cancelled", body = OrderBody),
         (status = 404, description = "No such order of yours"),
@@ -50,7 +51,7 @@ pub async fn cancel(
 /// captured.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/refund", tag = "orders", request_body = RefundRequest,
-    params(("Idempotency-Key" = String, Header, description = "One key for each act of refunding")),
+    params(("id" = Uuid, Path, description = "The order"), ("Idempotency-Key" = String, Header, description = "One key for each act of refunding")),
     responses(
         (status = 200, description = "On its way", body = OrderBody),
         (status = 404, description = "No such order of yours"),

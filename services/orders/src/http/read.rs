@@ -5,6 +5,7 @@ use viscount_chassis::{
     http::{Caller, Page, Paged, PathId, Query, etag, not_modified},
     problem::Problem,
 };
+use uuid::Uuid;
 use viscount_contracts::OrderId;
 
 use super::{
@@ -52,7 +53,7 @@ pub async fn list(
 
 /// One order.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}", tag = "orders",
+    get, path = "/v1/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
     responses((status = 200, description = "The order", body = OrderBody), (status = 404, description = "No such order of yours")),
     security(("bearer" = []))
 )]
@@ -71,7 +72,7 @@ pub async fn show(
 
 /// Everything that happened to an order, oldest first.
 #[utoipa::path(
-    get, path = "/v1/orders/{id}/events", tag = "orders",
+    get, path = "/v1/orders/{id}/events", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
     responses((status = 200, description = "The history", body = Paged<EventBody>), (status = 404, description = "No such order of yours")),
     security(("bearer" = []))
 )]

@@ -15,6 +15,7 @@ use viscount_chassis::{
     http::{Caller, MaybeCaller, PathId, Query},
     problem::Problem,
 };
+use uuid::Uuid;
 use viscount_contracts::OrderId;
 
 use super::{
@@ -48,7 +49,7 @@ pub struct StreamQuery {
 /// the order has settled.
 #[utoipa::path(
     get, path = "/v1/orders/{id}/stream", tag = "orders",
-    params(StreamQuery, ("Last-Event-ID" = Option<i32>, Header, description = "Like after, for server-sent events")),
+    params(("id" = Uuid, Path, description = "The order"), StreamQuery, ("Last-Event-ID" = Option<i32>, Header, description = "Like after, for server-sent events")),
     responses(
         (status = 101, description = "Websocket, subprotocol orders.v1; each text frame is an event", body = EventBody),
         (status = 200, description = "Server-sent events", body = EventBody, content_type = "text/event-stream"),
@@ -87,7 +88,7 @@ pub async fn stream(
 
 /// A one-time ticket for the stream, for browsers, which cannot set headers on a websocket.
 #[utoipa::path(
-    post, path = "/v1/orders/{id}/stream-ticket", tag = "orders",
+    post, path = "/v1/orders/{id}/stream-ticket", tag = "orders", params(("id" = Uuid, Path, description = "The order")),
     responses((status = 200, description = "A ticket", body = TicketBody), (status = 404, description = "No such order of yours")),
     security(("bearer" = []))
 )]
