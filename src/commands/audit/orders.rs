@@ -1,11 +1,13 @@
 //! I2: every accepted order is final in time. I5, orders' part: the projection is what the events say.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
+    Terms,
     facts::Order,
     report::{Promise, Report},
     world::World,
@@ -13,14 +15,15 @@ use super::{
 use crate::failure::Failure;
 
 /// Waits until every order that is there now is final, or has had its time.
-pub async fn check_final(world: &World, within: u64, report: &mut Report) -> Result<(), Failure> {
-    let head: Option<Uuid> = sqlx::query_scalar("select max(id::text)::uuid from orders").fetch_one(&world.orders).await?;
+pub async fn check_final(world: &World, terms: &Terms, report: &mut Report) -> Result<(), Failure> {
+    let head: Option<Uuid> =
+        sqlx::query_scalar("select max(id::text)::uuid from orders").fetch_one(&world.orders).await?;
     let count: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&world.orders).await?;
-    report.checked(Promise::I2, format!("{count} orders, {within} s"));
+    report.checked(Promise::I2, format!("{count} orders, {} s", terms.within));
     let Some(newest) = head else { return Ok(()) };
     loop {
         let waiting = sqlx::query(
-            "select id, status, extract(epoch from now() - created_at)::float8 as age from orders
+            "select id, status, extract(epoch from now() - created_at)::float8, due_at is null from orders
              where status in ('created', 'validated', 'paid') and id <= $1 order by id",
         )
         .bind(newest)
@@ -30,19 +33,35 @@ pub async fn check_final(world: &World, within: u64, report: &mut Report) -> Res
         let mut late = Vec::new();
         for row in waiting {
             let (id, status, age): (Uuid, String, f64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if age <= within as f64 {
+            let unattended: bool = row.try_get(3)?;
+            if age <= terms.within as f64 {
                 young += 1;
             } else {
-                late.push(format!("order {id} is {status} after {age:.0} s"));
+                let nobody = if unattended && status != "paid" { ", and it has no deadline" } else { "" };
+                late.push((format!("order {id}"), format!("is {status} after {age:.0} s{nobody}")));
             }
         }
         if young == 0 {
-            for order in late {
-                report.violation(Promise::I2, order);
+            for (order, what) in late {
+                report.violation(Promise::I2, order, what);
             }
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(terms.patience.pause).await;
+    }
+}
+
+/// A refund that was asked for has an outcome in time.
+pub fn check_refunds(facts: &HashMap<Uuid, Order>, terms: &Terms, report: &mut Report) {
+    let now = Timestamp::now();
+    for (id, order) in facts {
+        for (refund, (amount, since)) in &order.open_refunds {
+            let age = now.duration_since(*since).as_secs();
+            if u64::try_from(age).is_ok_and(|age| age > terms.within) {
+                let what = format!("refund {refund} of {amount} has no outcome after {age} s");
+                report.violation(Promise::I2, format!("order {id}"), what);
+            }
+        }
     }
 }
 
@@ -52,29 +71,35 @@ pub async fn check_projection(
     facts: &HashMap<Uuid, Order>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let rows = sqlx::query("select id, status, version, total, refunded from orders").fetch_all(&world.orders).await?;
+    let rows = sqlx::query("select id, status, version, total, currency, refunded from orders")
+        .fetch_all(&world.orders)
+        .await?;
     report.checked(Promise::I5, format!("{} rows of orders", rows.len()));
-    let mut seen = 0;
+    let mut seen = HashSet::with_capacity(rows.len());
     for row in rows {
         let (id, status, version): (Uuid, String, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (total, refunded): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+        let (total, currency, refunded): (i64, String, i64) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        seen.insert(id);
+        let of = format!("order {id}");
         let Some(order) = facts.get(&id) else {
-            report.violation(Promise::I5, format!("order {id} has a row and no events"));
+            report.violation(Promise::I5, of, "it has a row and no events");
             continue;
         };
-        seen += 1;
-        if (status.as_str(), version, total, refunded) != (order.status, order.version, order.total, order.refunded) {
+        let told = (order.status, order.version, order.total, order.currency.as_str(), order.refunded);
+        if (status.as_str(), version, total, currency.as_str(), refunded) != told {
             report.violation(
                 Promise::I5,
+                of,
                 format!(
-                    "order {id}: the table says {status} v{version} {total} refunded {refunded}, its events say {} v{} {} refunded {}",
-                    order.status, order.version, order.total, order.refunded
+                    "the table says {status} v{version} {total} {currency} refunded {refunded}, its events say {} v{} \
+                     {} {} refunded {}",
+                    told.0, told.1, told.2, told.3, told.4
                 ),
             );
         }
     }
-    if seen < facts.len() {
-        report.violation(Promise::I5, format!("{} orders have events and no row", facts.len() - seen));
+    for id in facts.keys().filter(|id| !seen.contains(id)) {
+        report.violation(Promise::I5, format!("order {id}"), "it has events and no row");
     }
     Ok(())
 }
