@@ -6,7 +6,6 @@ use viscount_chassis::{
     idempotency::{Begun, Claim},
     problem::Problem,
 };
-use uuid::Uuid;
 use viscount_contracts::{OrderId, RefundId};
 
 use super::{

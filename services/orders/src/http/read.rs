@@ -5,7 +5,6 @@ use viscount_chassis::{
     http::{Caller, Page, Paged, PathId, Query, etag, not_modified},
     problem::Problem,
 };
-use uuid::Uuid;
 use viscount_contracts::OrderId;
 
 use super::{

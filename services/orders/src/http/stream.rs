@@ -15,7 +15,6 @@ use viscount_chassis::{
     http::{Caller, MaybeCaller, PathId, Query},
     problem::Problem,
 };
-use uuid::Uuid;
 use viscount_contracts::OrderId;
 
 use super::{
