@@ -99,6 +99,7 @@ pub static ROUTES: &[Route] = &[
     get("/v1/users/me", Service::Identity),
     post("/v1/auth/login", Service::Identity).open_to(Access::Public).limited(LimitClass::Auth),
     post("/oauth2/token", Service::Identity).open_to(Access::Public).limited(LimitClass::Auth),
+    post("/oauth2/revoke", Service::Identity).open_to(Access::Public).limited(LimitClass::Auth),
     get("/.well-known/openid-configuration", Service::Identity).open_to(Access::Public),
     get("/.well-known/jwks.json", Service::Identity).open_to(Access::Public),
     // catalog
@@ -127,14 +128,17 @@ pub static ROUTES: &[Route] = &[
     get("/v1/orders/{id}/stream", Service::Orders).open_to(Access::AuthenticatedOrTicket).streaming(),
     // payments
     get("/v1/payments", Service::Payments),
+    get("/v1/payments/{id}", Service::Payments),
     post("/v1/payments/webhooks/{provider}", Service::Payments)
         .open_to(Access::Public)
         .limited(LimitClass::Webhook)
         .body(256 * KIB),
     // operation
     row(Method::GET, "/v1/ops/actors", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    post("/v1/ops/keys/rotate", Service::Identity).open_to(Access::Roles(ADMIN)),
     own("/openapi.json", Own::OpenApi),
     own("/docs", Own::Docs),
+    own("/docs/", Own::DocsFile),
     own("/docs/{file}", Own::DocsFile),
     own("/livez", Own::Livez).limited(LimitClass::None),
     own("/readyz", Own::Readyz).limited(LimitClass::None),

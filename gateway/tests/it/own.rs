@@ -69,9 +69,12 @@ async fn the_docs_are_a_page() {
         (redirect.status().as_u16(), &redirect.headers()["location"]),
         (302, &"/docs/index.html".parse().unwrap())
     );
-    let page = gateway.get("/docs/index.html").await;
-    assert_eq!(page.headers()["content-type"], "text/html");
-    assert!(page.text().await.unwrap().contains("swagger-ui"));
+    for path in ["/docs/", "/docs/index.html"] {
+        let page = gateway.get(path).await;
+        assert_eq!(page.status(), 200, "{path}");
+        assert_eq!(page.headers()["content-type"], "text/html");
+        assert!(page.text().await.unwrap().contains("swagger-ui"));
+    }
     let start = gateway.get("/docs/swagger-initializer.js").await.text().await.unwrap();
     assert!(start.contains("/openapi.json"), "{start}");
     assert_eq!(problem(gateway.get("/docs/nothing").await).await["status"], 404);

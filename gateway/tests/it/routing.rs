@@ -101,6 +101,7 @@ fn only_what_is_meant_to_be_public_is() {
             "POST /v1/users",
             "POST /v1/auth/login",
             "POST /oauth2/token",
+            "POST /oauth2/revoke",
             "GET /.well-known/openid-configuration",
             "GET /.well-known/jwks.json",
             "GET /v1/products",
