@@ -5,6 +5,7 @@
 //! ├── postgres/        the private cluster
 //! ├── keys/            the keys that sign tokens
 //! ├── secrets.json     passwords of the service roles, and the webhook secret
+//! ├── catalogue        there once the first start has brought the demo catalogue in
 //! └── endpoints.json   where everything listens; written by each start
 //! ```
 
@@ -81,6 +82,17 @@ impl Home {
         secrets.insert(name.to_owned(), secret.clone());
         self.write_private(&path, &secrets)?;
         Ok(secret)
+    }
+
+    /// True when the first start has brought its catalogue in.
+    pub fn has_catalogue(&self) -> bool {
+        self.root.join("catalogue").exists()
+    }
+
+    /// Remembers that it has.
+    pub fn note_catalogue(&self) -> Result<(), Failure> {
+        let path = self.root.join("catalogue");
+        fs::write(&path, "brought in\n").map_err(|error| Failure::doing(path.display(), error))
     }
 
     /// Says where everything listens.

@@ -26,10 +26,14 @@ pub async fn start(env: &Env, home: &Home) -> Result<Stack, Failure> {
         println!("first start: administrator {} with password {}", admin.email, admin.password);
         println!("             (shown this once; only its hash is kept)");
     }
-    if is_empty(stack.url()).await? {
-        let token = token::sign(env, home, Role::Admin, None, 10)?;
-        let summary = import::demo_catalogue(stack.url(), &token).await?;
-        println!("first start: {summary}");
+    if !home.has_catalogue() {
+        // A start that was interrupted may have left some of it: what is there is skipped, the rest is brought in.
+        if products(stack.url()).await? <= import::DEMO_PRODUCTS {
+            let token = token::sign(env, home, Role::Admin, None, 10)?;
+            let summary = import::demo_catalogue(stack.url(), &token).await?;
+            println!("first start: {summary}");
+        }
+        home.note_catalogue()?;
     }
     Ok(stack)
 }
@@ -42,10 +46,11 @@ pub async fn serve(mut stack: Stack) -> Result<ExitCode, Failure> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn is_empty(url: &str) -> Result<bool, Failure> {
-    let response = reqwest::get(format!("{url}/v1/products?limit=1")).await?.error_for_status()?;
+/// How many products the shop has, as far as one page tells.
+async fn products(url: &str) -> Result<usize, Failure> {
+    let response = reqwest::get(format!("{url}/v1/products?limit=200")).await?.error_for_status()?;
     let page: serde_json::Value = response.json().await?;
-    Ok(page["items"].as_array().is_none_or(Vec::is_empty))
+    Ok(page["items"].as_array().map_or(0, Vec::len))
 }
 
 fn tell(stack: &Stack, home: &Home) {

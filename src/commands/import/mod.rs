@@ -67,6 +67,9 @@ pub async fn run(args: ImportArgs, env: &Env) -> Result<(), Failure> {
     }
 }
 
+/// How many products the project's own catalogue has.
+pub const DEMO_PRODUCTS: usize = 24;
+
 /// Fills a new shop with the project's own catalogue.
 pub async fn demo_catalogue(gateway: &str, token: &str) -> Result<Summary, Failure> {
     let started = Instant::now();
