@@ -56,13 +56,15 @@ impl Product {
 /// Compares products with their events, and what others know of them with both.
 pub async fn check(world: &World, places: &Places, report: &mut Report) -> Result<(), Failure> {
     let products = read(world).await?;
-    let rows =
-        sqlx::query("select product_id, version, price, currency, archived from products").fetch_all(&world.catalog).await?;
+    let rows = sqlx::query("select product_id, version, price, currency, archived from products")
+        .fetch_all(&world.catalog)
+        .await?;
     report.checked(Promise::I5, format!("{} products", rows.len()));
     let mut rest = products.clone();
     for row in rows {
         let (id, version): (Uuid, i32) = (row.try_get(0)?, row.try_get(1)?);
-        let (price, currency, archived): (i64, String, bool) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        let (price, currency, archived): (i64, String, bool) =
+            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let told = rest.remove(&id).unwrap_or_default();
         if (version, price, currency.as_str(), archived)
             != (told.version, told.price, told.currency.as_str(), told.archived)
@@ -91,7 +93,10 @@ async fn price_book(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let mut book: HashMap<Uuid, (i64, String, bool)> = HashMap::new();
-    for row in sqlx::query("select product_id, amount, currency, on_sale from price_book").fetch_all(&world.orders).await? {
+    for row in sqlx::query("select product_id, amount, currency, on_sale from price_book")
+        .fetch_all(&world.orders)
+        .await?
+    {
         book.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?));
     }
     report.checked(Promise::I4, format!("{} prices", book.len()));
@@ -103,7 +108,9 @@ async fn price_book(
             report.violation(
                 Promise::I4,
                 format!("product {id}"),
-                format!("orders sell it at {known:?} (price, currency, on sale), the catalogue says {wanted:?}"),
+                format!(
+                    "orders sell it at {known:?} (price, currency, on sale), the catalogue says {wanted:?}"
+                ),
             );
         }
     }
@@ -119,19 +126,28 @@ async fn availability(world: &World, places: &Places, report: &mut Report) -> Re
     .fetch_all(&world.inventory)
     .await?;
     let mut known: HashMap<Uuid, (i64, i32)> = HashMap::new();
-    for row in sqlx::query("select product_id, available, version from availability").fetch_all(&world.catalog).await? {
+    for row in sqlx::query("select product_id, available, version from availability")
+        .fetch_all(&world.catalog)
+        .await?
+    {
         known.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
     }
     for row in rows {
         let (id, version, data): (Uuid, i32, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let told: InventoryUpdated = read_as(&data).map_err(|error| Failure::doing(format!("stock of {id}"), error))?;
+        let told: InventoryUpdated =
+            read_as(&data).map_err(|error| Failure::doing(format!("stock of {id}"), error))?;
         let told = (i64::from(told.available), version);
         // It may have heard of more since.
         if known.get(&id).is_none_or(|known| known.1 < told.1 || (known.1 == told.1 && *known != told)) {
             report.violation(
                 Promise::I4,
                 format!("product {id}"),
-                format!("the catalogue knows {:?} available, inventory told {} in version {}", known.get(&id), told.0, told.1),
+                format!(
+                    "the catalogue knows {:?} available, inventory told {} in version {}",
+                    known.get(&id),
+                    told.0,
+                    told.1
+                ),
             );
         }
     }

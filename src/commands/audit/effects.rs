@@ -30,15 +30,21 @@ pub async fn check_stock(
     report: &mut Report,
 ) -> Result<(), Failure> {
     // A reservation younger than that may be of an order that was placed since the orders were read.
-    let rows = sqlx::query("select id, state, created_at < now() - interval '10 s' from reservations where of_order")
-        .fetch_all(&world.inventory)
-        .await?;
+    let rows = sqlx::query(
+        "select id, state, created_at < now() - interval '10 s' from reservations where of_order",
+    )
+    .fetch_all(&world.inventory)
+    .await?;
     report.checked(Promise::I4, format!("{} reservations", rows.len()));
     let mut reservations: HashMap<Uuid, Reservation> = HashMap::with_capacity(rows.len());
     for row in rows {
         let (id, state, old): (Uuid, String, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if old && !facts.contains_key(&id) {
-            report.violation(Promise::I4, format!("order {id}"), format!("its reservation is {state}, and there is no such order"));
+            report.violation(
+                Promise::I4,
+                format!("order {id}"),
+                format!("its reservation is {state}, and there is no such order"),
+            );
         }
         reservations.insert(id, Reservation { state, lines: Vec::new() });
     }

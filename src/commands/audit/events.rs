@@ -116,12 +116,15 @@ pub async fn check(world: &World, places: &Places, report: &mut Report) -> Resul
 }
 
 async fn dead_letters(topic: Topic, pool: &PgPool, report: &mut Report) -> Result<(), Failure> {
-    let letters = sqlx::query("select event_id, key, kind, state, error from dead_letters order by recorded_at limit 1000")
-        .fetch_all(pool)
-        .await?;
+    let letters = sqlx::query(
+        "select event_id, key, kind, state, error from dead_letters order by recorded_at limit 1000",
+    )
+    .fetch_all(pool)
+    .await?;
     for row in letters {
         let (event, key): (Uuid, Uuid) = (row.try_get(0)?, row.try_get(1)?);
-        let (kind, state, error): (String, String, String) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        let (kind, state, error): (String, String, String) =
+            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         report.violation(
             Promise::I4,
             format!("event {event}"),
@@ -154,17 +157,29 @@ async fn log(
         sqlx::query_scalar("select event_id from events").fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     for (from, to) in missing {
-        report.violation(Promise::I4, format!("log {topic}"), format!("nothing is at positions {from} to {to}"));
+        report.violation(
+            Promise::I4,
+            format!("log {topic}"),
+            format!("nothing is at positions {from} to {to}"),
+        );
     }
     if last != head {
-        report.violation(Promise::I4, format!("log {topic}"), format!("ends at {head}, its last event is {last}"));
+        report.violation(
+            Promise::I4,
+            format!("log {topic}"),
+            format!("ends at {head}, its last event is {last}"),
+        );
     }
     let mut here = HashSet::with_capacity(ids.len());
     for id in ids {
         let elsewhere = known.insert(id, topic).filter(|elsewhere| *elsewhere != topic);
         if !here.insert(id) || elsewhere.is_some() {
             let other = elsewhere.unwrap_or(topic);
-            report.violation(Promise::I4, format!("event {id}"), format!("is in {topic} and again in {other}"));
+            report.violation(
+                Promise::I4,
+                format!("event {id}"),
+                format!("is in {topic} and again in {other}"),
+            );
         }
     }
     report.checked(Promise::I4, format!("{count} events of {}", topic.service()));
@@ -172,7 +187,8 @@ async fn log(
 }
 
 async fn versions(topic: Topic, pool: &PgPool, report: &mut Report) -> Result<(), Failure> {
-    let streams: i64 = sqlx::query_scalar("select count(distinct stream) from events").fetch_one(pool).await?;
+    let streams: i64 =
+        sqlx::query_scalar("select count(distinct stream) from events").fetch_one(pool).await?;
     report.checked(Promise::I5, format!("{streams} streams of {}", topic.service()));
     let torn: Vec<(Uuid, i32, i64)> = sqlx::query_as(
         "select distinct on (stream) stream, version, place

@@ -66,7 +66,8 @@ impl Order {
                 let created: proto::OrderCreated = event.decode()?;
                 self.status = "created";
                 self.lines = lines(event, &created)?;
-                self.currency = created.total.as_ref().map(|total| total.currency.clone()).unwrap_or_default();
+                self.currency =
+                    created.total.as_ref().map(|total| total.currency.clone()).unwrap_or_default();
                 self.total = amount(created.total);
                 self.told_stock = event.position;
             }
@@ -126,8 +127,10 @@ impl Order {
 fn lines(event: &Envelope, created: &proto::OrderCreated) -> Result<Vec<(Uuid, i64)>, DecodeError> {
     let mut lines = BTreeMap::new();
     for line in &created.lines {
-        let product: Uuid =
-            line.product_id.parse().map_err(|problem: uuid::Error| event.unreadable::<proto::OrderCreated>(problem))?;
+        let product: Uuid = line
+            .product_id
+            .parse()
+            .map_err(|problem: uuid::Error| event.unreadable::<proto::OrderCreated>(problem))?;
         *lines.entry(product).or_default() += i64::from(line.quantity);
     }
     Ok(lines.into_iter().collect())

@@ -17,7 +17,11 @@ pub async fn check(world: &World, report: &mut Report) -> Result<(), Failure> {
     .fetch_all(&world.payments)
     .await?;
     for (transaction, sum) in torn {
-        report.violation(Promise::I3, format!("ledger transaction {transaction}"), format!("sums to {sum}, not to zero"));
+        report.violation(
+            Promise::I3,
+            format!("ledger transaction {transaction}"),
+            format!("sums to {sum}, not to zero"),
+        );
     }
     let unexplained: Vec<Uuid> = sqlx::query_scalar(
         "select distinct transaction_id from ledger l

@@ -71,7 +71,9 @@ pub async fn check(
     }
     report.checked(Promise::I3, format!("{paid} paid orders"));
 
-    for (id, payment) in payments.iter().filter(|(id, payment)| payment.captured() > 0 && !facts.contains_key(id)) {
+    for (id, payment) in
+        payments.iter().filter(|(id, payment)| payment.captured() > 0 && !facts.contains_key(id))
+    {
         report.violation(
             Promise::I3,
             format!("order {id}"),
@@ -83,7 +85,10 @@ pub async fn check(
             report.violation(
                 Promise::I3,
                 format!("order {id}"),
-                format!("the provider took {} for it ({}), and there is no such order", charge.amount, charge.reference),
+                format!(
+                    "the provider took {} for it ({}), and there is no such order",
+                    charge.amount, charge.reference
+                ),
             );
         }
     }
@@ -120,7 +125,11 @@ fn of_payment(payment: &Payment, books: &Books, order: &Order, wrong: &mut impl 
         ));
     }
     if captured > 0 && books.currency.as_ref().is_some_and(|currency| *currency != order.currency) {
-        wrong(format!("ordered in {}, paid in {}", order.currency, books.currency.as_deref().unwrap_or_default()));
+        wrong(format!(
+            "ordered in {}, paid in {}",
+            order.currency,
+            books.currency.as_deref().unwrap_or_default()
+        ));
     }
     if books.charges.len() > 1 {
         wrong(format!("the provider charged it {} times", books.charges.len()));
@@ -133,7 +142,9 @@ fn of_payment(payment: &Payment, books: &Books, order: &Order, wrong: &mut impl 
     let took: i64 = books.charges.iter().map(|charge| charge.amount).sum();
     let returned: i64 = books.charges.iter().map(|charge| charge.returned).sum();
     if (took, returned) != (captured, refunded) {
-        wrong(format!("the provider took {took} and returned {returned}, payments say {captured} and {refunded}"));
+        wrong(format!(
+            "the provider took {took} and returned {returned}, payments say {captured} and {refunded}"
+        ));
     }
     if let [charge] = books.charges.as_slice()
         && captured > 0
@@ -150,7 +161,8 @@ fn of_payment(payment: &Payment, books: &Books, order: &Order, wrong: &mut impl 
 /// True for the simulator's names of charges.
 fn is_simulated(reference: &str) -> bool {
     reference.strip_prefix("ch_").is_some_and(|number| {
-        number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        number.len() == 16
+            && number.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     })
 }
 
@@ -168,7 +180,8 @@ async fn read(world: &World, report: &mut Report) -> Result<HashMap<Uuid, Books>
     for row in charges {
         let (key, named): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         let (reference, amount): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-        let Some(order) = [named.as_ref(), Some(&key)].into_iter().flatten().find_map(|id| id.parse::<Uuid>().ok())
+        let Some(order) =
+            [named.as_ref(), Some(&key)].into_iter().flatten().find_map(|id| id.parse::<Uuid>().ok())
         else {
             let what = format!("the provider took {amount} under the key {key:?}, for no order");
             report.violation(Promise::I3, format!("charge {reference}"), what);

@@ -78,7 +78,8 @@ pub async fn check_projection(
     let mut seen = HashSet::with_capacity(rows.len());
     for row in rows {
         let (id, status, version): (Uuid, String, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (total, currency, refunded): (i64, String, i64) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        let (total, currency, refunded): (i64, String, i64) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
         seen.insert(id);
         let of = format!("order {id}");
         let Some(order) = facts.get(&id) else {

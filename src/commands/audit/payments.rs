@@ -65,16 +65,31 @@ impl Payment {
             }
             proto::PaymentRefundPending::KIND => {
                 let refund: proto::PaymentRefundPending = event.decode()?;
-                self.refund::<proto::PaymentRefundPending>(event, &refund.refund_id, "open", amount(refund.amount))?;
+                self.refund::<proto::PaymentRefundPending>(
+                    event,
+                    &refund.refund_id,
+                    "open",
+                    amount(refund.amount),
+                )?;
             }
             proto::PaymentRefunded::KIND => {
                 let refund: proto::PaymentRefunded = event.decode()?;
-                self.refund::<proto::PaymentRefunded>(event, &refund.refund_id, "done", amount(refund.amount))?;
+                self.refund::<proto::PaymentRefunded>(
+                    event,
+                    &refund.refund_id,
+                    "done",
+                    amount(refund.amount),
+                )?;
                 self.told_orders = event.position;
             }
             proto::PaymentRefundFailed::KIND => {
                 let refund: proto::PaymentRefundFailed = event.decode()?;
-                self.refund::<proto::PaymentRefundFailed>(event, &refund.refund_id, "failed", amount(refund.amount))?;
+                self.refund::<proto::PaymentRefundFailed>(
+                    event,
+                    &refund.refund_id,
+                    "failed",
+                    amount(refund.amount),
+                )?;
                 self.told_orders = event.position;
             }
             _ => {}

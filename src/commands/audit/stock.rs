@@ -106,7 +106,8 @@ async fn holds(pool: &PgPool, report: &mut Report) -> Result<(), Failure> {
     .await?;
     for row in wrong {
         let (id, product, state): (Uuid, Uuid, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (pieces, on_hand, reserved): (i64, i64, i64) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        let (pieces, on_hand, reserved): (i64, i64, i64) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
         report.violation(
             Promise::I1,
             format!("reservation {id}"),

@@ -28,7 +28,9 @@ type Seen = (i32, String);
 impl Door {
     /// The door of the platform that runs on this data directory, if one does.
     pub async fn find(env: &Env, home: &Home) -> Result<Option<Self>, Failure> {
-        let Some(url) = home.endpoints().ok().and_then(|endpoints| endpoints.gateway) else { return Ok(None) };
+        let Some(url) = home.endpoints().ok().and_then(|endpoints| endpoints.gateway) else {
+            return Ok(None);
+        };
         let http = Client::builder().timeout(PATIENCE).build()?;
         if http.get(format!("{url}/livez")).send().await.is_err() {
             return Ok(None);
@@ -55,12 +57,18 @@ impl Door {
 /// Data that is no event is seen as an event that never was.
 fn seen(data: &str) -> Seen {
     let event: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
-    let version = event["version"].as_i64().and_then(|version| i32::try_from(version).ok()).unwrap_or_default();
+    let version =
+        event["version"].as_i64().and_then(|version| i32::try_from(version).ok()).unwrap_or_default();
     (version, event["type"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Compares the streams of `count` orders with their histories, when a platform runs.
-pub async fn check(world: &World, door: Option<&Door>, count: usize, report: &mut Report) -> Result<(), Failure> {
+pub async fn check(
+    world: &World,
+    door: Option<&Door>,
+    count: usize,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let Some(door) = door else {
         report.checked(Promise::I6, "not looked at: no platform is running");
         return Ok(());

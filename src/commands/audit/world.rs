@@ -35,7 +35,8 @@ impl World {
     pub async fn connect(url: impl Fn(Part) -> String) -> Result<Self, Failure> {
         let open = async |part: Part| -> Result<PgPool, Failure> {
             let options: PgConnectOptions = url(part).parse()?;
-            let options = options.options([("default_transaction_read_only", "on"), ("statement_timeout", "120s")]);
+            let options =
+                options.options([("default_transaction_read_only", "on"), ("statement_timeout", "120s")]);
             Ok(PgPoolOptions::new().max_connections(2).connect_with(options).await?)
         };
         Ok(Self {

@@ -18,11 +18,12 @@ use viscount_contracts::{
             InventoryUpdated, Line,
         },
         orders::v1::{
-            OrderCancelled, OrderCompleted, OrderCreated, OrderLine, OrderPaymentNoted, OrderPaymentProcessed,
-            OrderRefundRequested, OrderRefunded, OrderRejected, OrderValidated,
+            OrderCancelled, OrderCompleted, OrderCreated, OrderLine, OrderPaymentNoted,
+            OrderPaymentProcessed, OrderRefundRequested, OrderRefunded, OrderRejected, OrderValidated,
         },
         payments::v1::{
-            PaymentFailed, PaymentPending, PaymentProcessed, PaymentRefundPending, PaymentRefunded, PaymentVoided,
+            PaymentFailed, PaymentPending, PaymentProcessed, PaymentRefundPending, PaymentRefunded,
+            PaymentVoided,
         },
     },
 };
@@ -95,7 +96,8 @@ pub struct Tale {
     inboxes: HashMap<Topic, Vec<Uuid>>,
     pub orders: BTreeMap<Uuid, Order>,
     pub payments: BTreeMap<Uuid, Payment>,
-    refunds: Vec<(Uuid, Uuid, i64)>,
+    /// refund, order, amount, state
+    refunds: Vec<(Uuid, Uuid, i64, &'static str)>,
     /// transaction, account, order, amount
     ledger: Vec<(Uuid, &'static str, Uuid, i64)>,
     pub charges: Vec<Charge>,
@@ -242,7 +244,12 @@ impl Tale {
         let reason = "receipt".to_owned();
         self.event(
             product,
-            &InventoryAdjusted { product_id: product_id.clone(), location: location.to_owned(), delta: pieces, reason },
+            &InventoryAdjusted {
+                product_id: product_id.clone(),
+                location: location.to_owned(),
+                delta: pieces,
+                reason,
+            },
         );
         self.moved(product, location, "receipt", None, pieces, 0);
         if first {
@@ -270,7 +277,8 @@ impl Tale {
 
     fn lines(&self, id: Uuid) -> Vec<Line> {
         let (_, _, lines) = &self.reservations[&id];
-        let line = |(product, quantity): &(Uuid, u32)| Line { product_id: product.to_string(), quantity: *quantity };
+        let line =
+            |(product, quantity): &(Uuid, u32)| Line { product_id: product.to_string(), quantity: *quantity };
         lines.iter().map(line).collect()
     }
 
@@ -391,7 +399,10 @@ impl Tale {
 
     pub fn ask_refund(&mut self, id: Uuid, refund: Uuid, amount: i64) {
         let (order_id, refund_id, amount) = (id.to_string(), refund.to_string(), gbp(amount));
-        self.event(id, &OrderRefundRequested { order_id, refund_id, amount, ..OrderRefundRequested::default() });
+        self.event(
+            id,
+            &OrderRefundRequested { order_id, refund_id, amount, ..OrderRefundRequested::default() },
+        );
     }
 
     pub fn refunded(&mut self, id: Uuid, refund: Uuid, amount: i64) {
@@ -418,7 +429,10 @@ impl Tale {
         let customer_id = order_id.clone();
         self.payments.insert(id, Payment { status: "pending", amount: Some(amount), ..Payment::default() });
         let (payment_id, amount) = (order_id.clone(), gbp(amount));
-        self.event(id, &PaymentPending { payment_id, order_id, customer_id, amount, ..PaymentPending::default() });
+        self.event(
+            id,
+            &PaymentPending { payment_id, order_id, customer_id, amount, ..PaymentPending::default() },
+        );
     }
 
     /// The provider takes the money, and payments write it down.
@@ -447,34 +461,47 @@ impl Tale {
         self.payments.insert(id, payment);
         let (order_id, taken) = (id.to_string(), gbp(amount));
         let payment_id = order_id.clone();
-        let event =
-            self.event(id, &PaymentProcessed { payment_id, order_id, amount: taken, ..PaymentProcessed::default() });
+        let event = self.event(
+            id,
+            &PaymentProcessed { payment_id, order_id, amount: taken, ..PaymentProcessed::default() },
+        );
         self.post(event, id, "provider_balance", "sales", amount);
     }
 
     pub fn give_back(&mut self, id: Uuid, refund: Uuid, amount: i64) {
-        self.hears_newest(Topic::Payments, Topic::Orders, id);
         self.charges.iter_mut().find(|charge| charge.order == Some(id)).unwrap().returned += amount;
         self.payments.get_mut(&id).unwrap().refunded += amount;
-        self.refunds.push((refund, id, amount));
+        self.refund_pending(id, refund, amount);
+        self.refunds.last_mut().unwrap().3 = "done";
         let (order_id, refund_id, returned) = (id.to_string(), refund.to_string(), gbp(amount));
         let payment_id = order_id.clone();
-        self.event(
-            id,
-            &PaymentRefundPending {
-                payment_id: payment_id.clone(),
-                order_id: order_id.clone(),
-                refund_id: refund_id.clone(),
-                amount: returned.clone(),
-            },
-        );
-        let refunded =
-            PaymentRefunded { payment_id, order_id, refund_id, amount: returned, ..PaymentRefunded::default() };
+        let refunded = PaymentRefunded {
+            payment_id,
+            order_id,
+            refund_id,
+            amount: returned,
+            ..PaymentRefunded::default()
+        };
         let event = self.event(id, &refunded);
         self.post(event, id, "refunds", "provider_balance", amount);
     }
 
-    fn post(&mut self, transaction: Uuid, order: Uuid, debit: &'static str, credit: &'static str, amount: i64) {
+    /// Payments have been asked for the refund, and do not know yet what came of it.
+    pub fn refund_pending(&mut self, id: Uuid, refund: Uuid, amount: i64) {
+        self.hears_newest(Topic::Payments, Topic::Orders, id);
+        self.refunds.push((refund, id, amount, "open"));
+        let (order_id, refund_id, amount) = (id.to_string(), refund.to_string(), gbp(amount));
+        self.event(id, &PaymentRefundPending { payment_id: order_id.clone(), order_id, refund_id, amount });
+    }
+
+    fn post(
+        &mut self,
+        transaction: Uuid,
+        order: Uuid,
+        debit: &'static str,
+        credit: &'static str,
+        amount: i64,
+    ) {
         self.ledger.push((transaction, debit, order, amount));
         self.ledger.push((transaction, credit, order, -amount));
     }
@@ -487,7 +514,8 @@ impl Tale {
         self.payments.insert(id, Payment { status: "failed", amount: Some(amount), ..Payment::default() });
         let (order_id, amount) = (id.to_string(), gbp(amount));
         let payment_id = order_id.clone();
-        let event = self.event(id, &PaymentFailed { payment_id, order_id, amount, ..PaymentFailed::default() });
+        let event =
+            self.event(id, &PaymentFailed { payment_id, order_id, amount, ..PaymentFailed::default() });
         self.heard(Topic::Orders, event);
     }
 
@@ -510,7 +538,9 @@ impl Tale {
             Part::Catalog => self.write_products(pool).await,
             Part::Identity | Part::Gateway => {}
         }
-        let Some(service) = Topic::ALL.into_iter().find(|topic| topic.service() == part.name()) else { return };
+        let Some(service) = Topic::ALL.into_iter().find(|topic| topic.service() == part.name()) else {
+            return;
+        };
         let log = self.logs.get(&service).map(Vec::as_slice).unwrap_or_default();
         for (position, event) in (1i64..).zip(log) {
             sqlx::query(
@@ -531,7 +561,11 @@ impl Tale {
         let head = i64::try_from(log.len()).unwrap();
         sqlx::query("update log_head set position = $1").bind(head).execute(pool).await.unwrap();
         let inbox = self.inboxes.get(&service).cloned().unwrap_or_default();
-        sqlx::query("insert into inbox (event_id) select unnest($1::uuid[])").bind(inbox).execute(pool).await.unwrap();
+        sqlx::query("insert into inbox (event_id) select unnest($1::uuid[])")
+            .bind(inbox)
+            .execute(pool)
+            .await
+            .unwrap();
         let reads: &[Topic] = match service {
             Topic::Orders => &[Topic::Catalog, Topic::Inventory, Topic::Payments],
             Topic::Inventory | Topic::Payments => &[Topic::Orders],
@@ -658,20 +692,22 @@ impl Tale {
             .await
             .unwrap();
         }
-        for (refund, order, amount) in &self.refunds {
+        for (refund, order, amount, state) in &self.refunds {
             sqlx::query(
                 "insert into refunds (refund_id, order_id, state, amount, currency, provider_reference, created_at,
                      updated_at)
-                 values ($1, $2, 'done', $3, 'GBP', 're_1', now(), now())",
+                 values ($1, $2, $4, $3, 'GBP', 're_1', now(), now())",
             )
             .bind(refund)
             .bind(order)
             .bind(amount)
+            .bind(state)
             .execute(pool)
             .await
             .unwrap();
         }
-        let column = |of: fn(&(Uuid, &'static str, Uuid, i64)) -> Uuid| self.ledger.iter().map(of).collect::<Vec<_>>();
+        let column =
+            |of: fn(&(Uuid, &'static str, Uuid, i64)) -> Uuid| self.ledger.iter().map(of).collect::<Vec<_>>();
         // By one statement, as the trigger wants it.
         sqlx::query(
             "insert into ledger (transaction_id, account, order_id, amount, currency, posted_at)
@@ -689,7 +725,8 @@ impl Tale {
 
     async fn write_charges(&self, pool: &PgPool) {
         for charge in &self.charges {
-            let metadata = charge.order.map_or("{}".to_owned(), |order| format!(r#"{{"order_id":"{order}"}}"#));
+            let metadata =
+                charge.order.map_or("{}".to_owned(), |order| format!(r#"{{"order_id":"{order}"}}"#));
             sqlx::query(
                 "insert into charges (sequence, idempotency_key, amount, currency, source, captured, status,
                      amount_refunded, metadata, created_at)
@@ -705,7 +742,7 @@ impl Tale {
             .await
             .unwrap();
         }
-        for (refund, order, amount) in &self.refunds {
+        for (refund, order, amount, _) in self.refunds.iter().filter(|refund| refund.3 == "done") {
             let charge = self.charges.iter().find(|charge| charge.order == Some(*order)).unwrap();
             sqlx::query(
                 "insert into refunds (idempotency_key, charge, amount, currency, metadata, created_at)
