@@ -26,12 +26,12 @@ use crate::{
 /// Accepts an order. What is answered with 201 is committed and will not be lost.
 ///
 /// Prices are the catalogue's at this moment and fixed in the order. With `Prefer: wait=5` the answer waits up to so
-/// many seconds for a final status.
+/// many seconds, at most nine, for a final status.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", request_body = NewOrder,
     params(
         ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters; a retry with the same key has its effect once"),
-        ("Prefer" = Option<String>, Header, description = "wait=N: wait up to N seconds for a final status (RFC 7240)"),
+        ("Prefer" = Option<String>, Header, description = "wait=N: wait up to N seconds for a final status (RFC 7240); more than 9 counts as 9"),
     ),
     responses(
         (status = 201, description = "Accepted", body = OrderBody),
@@ -120,7 +120,8 @@ pub fn replayed(answer: StoredAnswer) -> HttpResponse {
     response.body(answer.body)
 }
 
-/// The order once it is final, or as it is when the patience ends.
+/// The order once it is final, or as it is when the patience ends. However long the client would wait, this waits no
+/// longer than [`ASK`]; the documentation says so.
 async fn when_final(api: &Api, order: OrderView, patience: Duration) -> OrderView {
     let until = Instant::now() + patience.min(ASK);
     let mut session = Session::new(order.id, order.version, api.hub.clone(), api.store.clone());
