@@ -191,7 +191,6 @@ impl TestApp {
             refund_id: refund_id.into(),
             amount: money(amount),
             provider_reference: "re_1".into(),
-            ..Default::default()
         };
         self.payments.publish(id, version, &refunded).await;
     }
