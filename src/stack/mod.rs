@@ -31,6 +31,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long services may take to become ready.
 const READY: Duration = Duration::from_secs(60);
+/// Failures that wait to be read. The first one ends the process, so whatever does not fit is not missed.
+const FAILURES: usize = 16;
 
 /// Everything that runs in this process.
 pub struct Stack {
@@ -38,7 +40,7 @@ pub struct Stack {
     gateway: Option<GatewayHandle>,
     server: Server,
     tree: Supervisor,
-    failures: mpsc::UnboundedReceiver<(&'static str, String)>,
+    failures: mpsc::Receiver<(&'static str, String)>,
     /// Where everything listens.
     pub endpoints: Endpoints,
     /// The administrator that this start has made.
@@ -53,7 +55,7 @@ impl Stack {
         let server = Server::start(env, home).await?;
         let urls = server.provision(home, parts).await?;
 
-        let (failed, failures) = mpsc::unbounded_channel();
+        let (failed, failures) = mpsc::channel(FAILURES);
         let identity_port = parts::port_of_identity(env, parts)?;
         let verifier = Verifier::new(AuthConfig {
             issuer: env.get("VISCOUNT_ISSUER").unwrap_or("first-viscount").to_owned(),
@@ -69,15 +71,15 @@ impl Stack {
             verifier: verifier.clone(),
             host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
             fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
-            on_failure: Arc::new(move |service, exit| drop(on_failure.send((service, exit)))),
+            on_failure: Arc::new(move |service, exit| drop(on_failure.try_send((service, exit)))),
         };
         let tree = Supervisor::root("platform", Intensity::default(), move |exit| {
-            drop(failed.send(("platform", exit.to_string())));
+            drop(failed.try_send(("platform", exit.to_string())));
         });
         let keys = verifier.clone();
         tree.task("token-keys", Restart::Permanent, move || keys.clone().refresh_forever());
 
-        let (announce, mut admins) = mpsc::unbounded_channel();
+        let (announce, mut admins) = mpsc::channel(1);
         let mut stack = Self {
             running: Vec::new(),
             gateway: None,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, pin::Pin, sync::Arc};
 
 use clap::ValueEnum;
 use sqlx::migrate::Migrator;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, Sender};
 use viscount_chassis::{
     config::{ConfigError, Env},
     service::{Platform, Running, ServiceError},
@@ -141,13 +141,13 @@ impl Part {
         self,
         env: &Env,
         urls: &Urls,
-        admins: UnboundedSender<FirstAdmin>,
+        admins: Sender<FirstAdmin>,
     ) -> Result<Option<Start>, ConfigError> {
         let url = urls.of(self);
         Ok(Some(match self {
             Part::Identity => {
                 let mut config = viscount_identity::Config::from_env(env, url)?;
-                config.on_first_admin = Some(Arc::new(move |admin| drop(admins.send(admin))));
+                config.on_first_admin = Some(Arc::new(move |admin| drop(admins.try_send(admin))));
                 starting!(viscount_identity, config)
             }
             Part::Catalog => starting!(viscount_catalog, viscount_catalog::Config::from_env(env, url)?),
@@ -162,7 +162,7 @@ impl Part {
 
 /// Reads every configuration before anything is started, so that a wrong one is a line and not half a platform.
 pub fn check_all(env: &Env, parts: &[Part]) -> Result<(), Failure> {
-    let (admins, _) = tokio::sync::mpsc::unbounded_channel();
+    let (admins, _) = mpsc::channel(1);
     for part in parts {
         part.start(env, &Urls::default(), admins.clone())?;
     }
