@@ -14,7 +14,7 @@ use metrics::{Counter, Histogram, counter, histogram};
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use viscount_actors::{Restart, Supervisor};
 use viscount_contracts::Envelope;
@@ -64,7 +64,8 @@ pub enum CommitError {
     /// A constraint of the service's own tables does not allow it.
     #[error("refused by {constraint}")]
     Refused {
-        /// The constraint's name, empty when the database gave none.
+        /// The constraint's name, or the SQLSTATE where none is to blame; empty when the writer's own
+        /// [`Writer::blame`] said so.
         constraint: String,
     },
     /// Too much is waiting.
@@ -160,7 +161,7 @@ impl<P: Send + Sync + 'static> Committer<P> {
             mpsc::error::TrySendError::Closed(_) => CommitError::Unavailable,
         })?;
         // The worker gives up by itself after the timeout; the margin lets its answer come first.
-        match tokio::time::timeout(self.timeout + Duration::from_secs(2), answer).await {
+        match timeout(self.timeout + Duration::from_secs(2), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(CommitError::Unavailable),
         }
@@ -219,7 +220,6 @@ impl<W: Writer> Worker<W> {
                 Err(error) if is_unavailable(&error) => {
                     tracing::warn!(%error, entries = group.len(), "commit not possible, trying again");
                     self.figures.retries.increment(1);
-                    self.connection = None;
                     groups.push(group);
                     patience.wait().await;
                 }
@@ -249,8 +249,15 @@ impl<W: Writer> Worker<W> {
             Some(connection) => connection,
             None => self.pool.acquire().await?,
         };
-        let position = self.writer.write(&mut connection, &Batch { entries: &entries }).await?;
-        self.connection = Some(connection);
+        let batch = Batch { entries: &entries };
+        let outcome = timeout(self.spec.timeout, self.writer.write(&mut connection, &batch)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+        match &outcome {
+            // Closed without a word: the pool would first wait for an answer, and the other end may be silent.
+            Err(error) if is_unavailable(error) => drop(connection.detach()),
+            _ => self.connection = Some(connection),
+        }
+        let position = outcome?;
         self.figures.size.record(group.len() as f64);
         self.figures.seconds.record(started.elapsed().as_secs_f64());
         failpoint!("store.after-commit");
@@ -300,10 +307,11 @@ impl<W: Writer> Worker<W> {
         group: Vec<Waiting<W::Projection>>,
         refusal: &sqlx::Error,
     ) -> Result<Vec<Vec<Waiting<W::Projection>>>, Vec<Waiting<W::Projection>>> {
-        let verdicts = match self.verdicts(&group).await {
-            Ok(verdicts) => verdicts,
-            Err(error) if is_unavailable(&error) => return Err(group),
-            Err(error) => {
+        let verdicts = match timeout(self.spec.timeout, self.verdicts(&group)).await {
+            Ok(Ok(verdicts)) => verdicts,
+            Err(_) => return Err(group),
+            Ok(Err(error)) if is_unavailable(&error) => return Err(group),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "examining a refused batch failed");
                 vec![None; group.len()]
             }
@@ -326,10 +334,7 @@ impl<W: Writer> Worker<W> {
             return Ok(vec![rest]);
         }
         if rest.len() <= 1 {
-            let constraint = constraint_of(refusal);
-            if constraint.is_empty() {
-                tracing::error!(error = %refusal, "the database refused an entry");
-            }
+            let constraint = cause_of(refusal);
             answer_all(rest, &Err(CommitError::Refused { constraint }));
             return Ok(Vec::new());
         }
@@ -400,8 +405,14 @@ fn answer_all<P>(group: Vec<Waiting<P>>, answer: &Result<Committed, CommitError>
     }
 }
 
-fn constraint_of(refusal: &sqlx::Error) -> String {
-    refusal.as_database_error().and_then(|refused| refused.constraint()).unwrap_or_default().to_owned()
+/// The constraint's name. Without one the entry itself is broken, or the writer: the log says how.
+fn cause_of(refusal: &sqlx::Error) -> String {
+    let database = refusal.as_database_error();
+    if let Some(constraint) = database.and_then(|refused| refused.constraint()) {
+        return constraint.to_owned();
+    }
+    tracing::error!(error = %refusal, "the database refused an entry");
+    database.and_then(|refused| refused.code()).map_or_else(|| "unknown".to_owned(), |code| code.into_owned())
 }
 
 /// Grows from 5 ms to a second while the database stays away.

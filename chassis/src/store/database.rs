@@ -106,10 +106,12 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(refused) => {
             let code = refused.code();
-            // Class 08: connection. 53: out of resources. 57: operator intervention and timeouts.
-            // 40: serialization failure and deadlock. 55P03: lock not available.
+            // Class 08: connection. 53: out of resources. 57: operator intervention and timeouts. 58: its disk.
+            // 40: serialization failure and deadlock. 55P03: lock not available. 25P03, 25P04: a transaction that took
+            // too long. 25006: a standby, which the primary of a moment ago may be.
             code.is_some_and(|code| {
-                ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+                ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+                    || ["55P03", "25P03", "25P04", "25006"].contains(&&*code)
             })
         }
         _ => false,

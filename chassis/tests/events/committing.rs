@@ -1,12 +1,21 @@
 //! The group commit: together when all is well, alone when something is not.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
-use viscount_chassis::{store::CommitError, testing::run};
-use viscount_contracts::EventId;
+use viscount_chassis::{
+    log::EventLog,
+    store::{CommitError, Committer, CommitterSpec, EventStore, NewEvent},
+    testing::{EventsOnly, eventually, run},
+};
+use viscount_contracts::{EventId, Topic};
 
-use crate::bed::{Bed, entry, event, handled};
+use crate::{
+    bed::{Bed, entry, event, handled},
+    wire::Wire,
+};
 
 #[test]
 fn a_thousand_entities_at_once_get_positions_without_a_gap() {
@@ -93,5 +102,37 @@ fn commits_whose_outcome_is_unknown_are_neither_lost_nor_doubled() {
         .await
         .unwrap();
         assert_eq!(whole, 600);
+    });
+}
+
+/// Not every refusal has a constraint; an empty name is kept for what the writer itself takes the blame for.
+#[test]
+fn a_broken_entry_is_refused_with_a_reason_and_alone() {
+    run(async {
+        let bed = Bed::start().await;
+        let broken = NewEvent { kind: "a\0b", ..event(Uuid::now_v7(), 1) };
+        let (refused, written) =
+            tokio::join!(bed.commit(vec![broken]), bed.commit(vec![event(Uuid::now_v7(), 1)]));
+        assert_eq!(refused, Err(CommitError::Refused { constraint: "22021".to_owned() }));
+        assert!(written.is_ok());
+    });
+}
+
+/// A connection that is open and silent (a cable pulled, a firewall that forgot) once held the committer for ever.
+#[test]
+fn a_connection_gone_silent_is_given_up_for_another() {
+    run(async {
+        let bed = Bed::start().await;
+        let wire = Wire::to(bed.pool.connect_options().as_ref()).await;
+        let through = sqlx::PgPool::connect_with(wire.options(bed.pool.connect_options().as_ref())).await.unwrap();
+        let store = EventStore::new(Topic::Orders, bed.pool.clone());
+        let publisher = bed.log.publisher(store.clone());
+        let spec = CommitterSpec { timeout: Duration::from_millis(500), ..Default::default() };
+        let committer = Committer::start(&bed.tree, store, through, publisher, EventsOnly::default(), spec);
+        let commit = || committer.commit(entry(vec![event(Uuid::now_v7(), 1)]));
+        commit().await.unwrap();
+        wire.fall_silent();
+        assert_eq!(commit().await, Err(CommitError::Unavailable));
+        eventually(|| async { commit().await.ok() }).await;
     });
 }

@@ -6,3 +6,4 @@ mod committing;
 mod conformance;
 mod consuming;
 mod embedded;
+mod wire;
