@@ -9,6 +9,7 @@
 //!   inbox in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
 
 mod dead_letters;
+mod intake;
 mod lanes;
 mod progress;
 
@@ -20,7 +21,7 @@ use tokio::time::{self, Instant};
 use viscount_actors::{Restart, Supervisor};
 use viscount_contracts::{Envelope, Topic};
 
-use self::{dead_letters::DeadLetters, lanes::Lanes, progress::Progress};
+use self::{dead_letters::DeadLetters, intake::Intake, lanes::Lanes, progress::Progress};
 use crate::{
     failpoint,
     log::{EventLog, LogError},
@@ -129,13 +130,13 @@ async fn run<H: Handler>(
     let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
     let start = progress::saved(pool, spec).await?;
     let mut dead = DeadLetters::load(pool, spec).await?;
-    let mut reader = log.reader(spec.topic, start);
+    let mut intake = Intake::new(log.reader(spec.topic, start));
     let mut progress = Progress::new(start);
     let mut lanes = Lanes::new(spec, handler.clone());
     let mut saver = time::interval(SAVE_EVERY);
     saver.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let handled = histogram!("consumer_handle_seconds", &labels);
-    let lag = gauge!("consumer_read_position", &labels);
+    let read = gauge!("consumer_read_position", &labels);
     let in_hand = gauge!("consumer_in_hand", &labels);
     tracing::debug!(consumer = spec.consumer, topic = %spec.topic, position = start, "consumer starts");
     loop {
@@ -155,10 +156,10 @@ async fn run<H: Handler>(
                 }
                 progress.done(done.event.position);
             }
-            events = reader.next(room.min(512)), if room > 0 => {
+            events = intake.next(room), if intake.wants(room) => {
                 let events = events?;
                 if let Some(last) = events.last() {
-                    lag.set(last.position as f64);
+                    read.set(last.position as f64);
                 }
                 for event in events {
                     if !handler.wants(&event) {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,6 +14,8 @@ use uuid::Uuid;
 use viscount_actors::{Intensity, Supervisor};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec, HandleError, Handler},
+    log::{BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Publisher},
+    store::EventStore,
     testing::{eventually, run},
 };
 use viscount_contracts::{Envelope, Topic};
@@ -232,5 +237,81 @@ fn handlers_that_hold_every_connection_do_not_stop_the_consumer_from_saving_its_
         let (tree, busy) = (tree(), Busy(small.clone()));
         consumer::start(&tree, "consume", spec("busy"), small, bed.log.clone(), move || busy.clone());
         eventually(|| async { (saved(&bed, "busy").await == 2_000).then_some(()) }).await;
+    });
+}
+
+/// A log that counts how often a read of it is begun, and takes its time for each.
+struct Counted {
+    log: Arc<EmbeddedLog>,
+    begun: Arc<AtomicUsize>,
+}
+
+struct CountedReader {
+    reader: Box<dyn LogReader>,
+    begun: Arc<AtomicUsize>,
+}
+
+impl EventLog for Counted {
+    fn publisher(&self, store: EventStore) -> Arc<dyn Publisher> {
+        self.log.publisher(store)
+    }
+
+    fn reader(&self, topic: Topic, after: i64) -> Box<dyn LogReader> {
+        Box::new(CountedReader { reader: self.log.reader(topic, after), begun: self.begun.clone() })
+    }
+
+    fn head(&self, topic: Topic) -> BoxFuture<'_, Result<i64, LogError>> {
+        self.log.head(topic)
+    }
+}
+
+impl LogReader for CountedReader {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
+        Box::pin(async move {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            self.reader.next(max).await
+        })
+    }
+}
+
+/// Takes a little longer for each event, so that they come through one by one.
+#[derive(Clone, Default)]
+struct Ragged(Arc<AtomicUsize>);
+
+impl Handler for Ragged {
+    fn wants(&self, _: &Envelope) -> bool {
+        true
+    }
+
+    fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
+        let handled = self.0.clone();
+        async move {
+            for _ in 0..event.position % 512 {
+                tokio::task::yield_now().await;
+            }
+            handled.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+}
+
+/// A consumer that is behind once began its read of the table anew each time that an event was through.
+#[test]
+fn a_read_goes_on_while_events_come_through() {
+    run(async {
+        let bed = Bed::start().await;
+        let keys: Vec<_> = (0..1_000).map(|_| Uuid::now_v7()).collect();
+        publish(&bed, &keys, 1..=2).await;
+        let (tree, ragged) = (tree(), Ragged::default());
+        let begun = Arc::new(AtomicUsize::new(0));
+        let log = Counted { log: bed.log.clone(), begun: begun.clone() };
+        let handler = ragged.clone();
+        consumer::start(&tree, "consume", spec("c"), bed.pool.clone(), Arc::new(log), move || handler.clone());
+        eventually(|| async { (ragged.0.load(Ordering::Relaxed) == 2_000).then_some(()) }).await;
+        let begun = begun.load(Ordering::Relaxed);
+        assert!(begun < 200, "2,000 events took {begun} reads");
     });
 }
