@@ -33,7 +33,7 @@ const AFTER_CUT: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {addr}: {error}")]
+    #[error("cannot listen on {addr} (set by VISCOUNT_HOST and VISCOUNT_PORT): {error}")]
     Listen {
         /// Where it should have listened.
         addr: SocketAddr,
