@@ -7,7 +7,8 @@
 //!
 //! The way of a request: [`Idempotency::begin`] → decide → put a [`StoredAnswer`] into the entry that is committed, with
 //! [`bind`] and [`cte`] in the writer's statement → on [`CommitError::Refused`](crate::store::CommitError) naming
-//! [`CONSTRAINT`] (another replica was faster) → [`Idempotency::replay`].
+//! [`CONSTRAINT`] (another replica was faster) → [`Idempotency::replay`]. Before any other refusal is told:
+//! [`Idempotency::replay_or`], because what is impossible now may be what the first request with this key has done.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -134,6 +135,19 @@ impl Idempotency {
     /// After [`CONSTRAINT`] has refused a commit: the answer that is there already.
     pub async fn replay(&self, claim: &Claim) -> Result<StoredAnswer, Problem> {
         self.find(claim).await?.ok_or_else(|| Problem::unavailable("the first answer is not there yet", Duration::from_secs(1)))
+    }
+
+    /// After a request was refused: the answer to the first request with this key, if there was one, else the refusal.
+    ///
+    /// A process that has forgotten the key (it was restarted, or another replica answered) decides the retry again,
+    /// in the world that the first request has left: all is refunded by now, the product is no longer sold.
+    pub async fn replay_or(&self, claim: &Claim, refusal: Problem) -> Result<StoredAnswer, Problem> {
+        if (400..500).contains(&refusal.status)
+            && let Some(answer) = self.find(claim).await?
+        {
+            return Ok(answer);
+        }
+        Err(refusal)
     }
 
     async fn find(&self, claim: &Claim) -> Result<Option<StoredAnswer>, Problem> {

@@ -46,8 +46,8 @@ pub async fn cancel(
     Ok(show(ask(&api, id, Command::Cancel { by, reason }, None).await?.map_err(refused)?))
 }
 
-/// Returns money of a completed order. Several part refunds are legitimate, each with its own key; never more than was
-/// captured.
+/// Returns money of a completed order, or of one that ended before and whose money did not go back by itself. Several
+/// part refunds are legitimate, each with its own key; never more than was captured.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/refund", tag = "orders", request_body = RefundRequest,
     params(("id" = Uuid, Path, description = "The order"), ("Idempotency-Key" = String, Header, description = "One key for each act of refunding")),
@@ -88,7 +88,7 @@ pub async fn refund(
             Ok(show(order))
         }
         Err(Refusal::KeyTaken) => Ok(replayed(api.idempotency.replay(&claim).await?)),
-        Err(refusal) => Err(refused(refusal)),
+        Err(refusal) => api.idempotency.replay_or(&claim, refused(refusal)).await.map(replayed),
     }
 }
 

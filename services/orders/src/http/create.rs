@@ -57,9 +57,12 @@ pub async fn create(
         Begun::Replay(answer) => return Ok(replayed(answer)),
         Begun::First(ticket) => ticket,
     };
-    let draft = Box::new(draft(&api, &caller, new)?);
-    let id = OrderId::new();
     let claim = ticket.claim().clone();
+    let draft = match draft(&api, &caller, new) {
+        Ok(draft) => Box::new(draft),
+        Err(refusal) => return api.idempotency.replay_or(&claim, refusal).await.map(replayed),
+    };
+    let id = OrderId::new();
     let asked = api.router.ask_new(id, ASK, |reply| Request {
         command: Command::Create(draft),
         cause: None,

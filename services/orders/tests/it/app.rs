@@ -9,7 +9,6 @@ use viscount_chassis::{
     auth::Role,
     config::Env,
     service::Running,
-    store::DatabaseConfig,
     testing::{TestBed, TestTopic, eventually},
 };
 use viscount_contracts::{
@@ -21,7 +20,7 @@ use viscount_orders::Config;
 pub struct TestApp {
     pub bed: TestBed,
     pub running: Running,
-    pub database: DatabaseConfig,
+    pub config: Config,
     pub catalog: TestTopic,
     pub inventory: TestTopic,
     pub payments: TestTopic,
@@ -45,14 +44,21 @@ impl TestApp {
         let (catalog, inventory, payments) =
             (bed.topic(Topic::Catalog).await, bed.topic(Topic::Inventory).await, bed.topic(Topic::Payments).await);
         let env = Env::from_pairs(variables).with("ORDERS_PORT", "0");
-        let config = Config::from_env(&env, database.url.clone()).unwrap();
-        let running = viscount_orders::start(config, bed.platform()).await.unwrap();
+        let config = Config::from_env(&env, database.url).unwrap();
+        let running = viscount_orders::start(config.clone(), bed.platform()).await.unwrap();
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let tea = ProductId::new();
-        let app = Self { bed, running, database, catalog, inventory, payments, http, buyer: UserId::new(), tea };
+        let app = Self { bed, running, config, catalog, inventory, payments, http, buyer: UserId::new(), tea };
         app.offer(tea, "Tea", 2_100).await;
         app.until_orderable(tea).await;
         app
+    }
+
+    /// The same after a restart of the service: it remembers what its database does.
+    pub async fn restarted(self) -> Self {
+        self.running.drain(Duration::from_secs(6)).await;
+        let running = viscount_orders::start(self.config.clone(), self.bed.platform()).await.unwrap();
+        Self { running, ..self }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -78,6 +84,16 @@ impl TestApp {
         self.catalog.publish(product, 1, &created).await;
     }
 
+    pub async fn withdraw(&self, product: ProductId) {
+        let deleted = catalog::ProductDeleted { product_id: product.to_string() };
+        self.catalog.publish(product, 2, &deleted).await;
+        eventually(|| async {
+            let response = self.create_as(self.buyer, &Uuid::now_v7().to_string(), &self.basket(1)).await;
+            (response.status() == StatusCode::UNPROCESSABLE_ENTITY).then_some(())
+        })
+        .await;
+    }
+
     pub fn basket(&self, quantity: u32) -> Value {
         json!({
             "lines": [{"product_id": self.tea, "quantity": quantity}],
@@ -87,7 +103,7 @@ impl TestApp {
 
     /// Waits until the price book has the product.
     pub async fn until_orderable(&self, product: ProductId) {
-        let pool = sqlx::PgPool::connect(&self.database.url).await.unwrap();
+        let pool = sqlx::PgPool::connect(&self.config.database.url).await.unwrap();
         eventually(|| async {
             let known: Option<bool> = sqlx::query_scalar("select on_sale from price_book where product_id = $1")
                 .bind(product.uuid())

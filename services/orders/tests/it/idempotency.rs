@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use viscount_chassis::testing::run;
 use viscount_contracts::UserId;
 
@@ -61,5 +61,28 @@ fn a_refused_request_does_not_use_up_its_key() {
         wrong["payment"]["method"] = "barter".into();
         assert_eq!(app.create_as(app.buyer, "k", &wrong).await.status(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(app.create_as(app.buyer, "k", &app.basket(1)).await.status(), StatusCode::CREATED);
+    });
+}
+
+/// A retry is decided again by a process that does not know the key, in a world where the product is no longer sold
+/// and all the money is on its way back. The buyer still gets the first answer, not a refusal.
+#[test]
+fn a_key_survives_a_restart_whatever_has_become_of_the_world() {
+    run(async {
+        let app = TestApp::start().await;
+        let path = format!("/v1/orders/{}/refund", app.completed(1).await);
+        let (basket, all) = (app.basket(2), json!({"reason": "late"}));
+        let created = app.create_as(app.buyer, "c", &basket).await.text().await.unwrap();
+        let refunded = app.post(&path, &app.token(app.buyer), "r", &all).await.text().await.unwrap();
+        app.withdraw(app.tea).await;
+        let app = app.restarted().await;
+        let again = app.create_as(app.buyer, "c", &basket).await;
+        assert_eq!((again.status(), &again.headers()["Idempotent-Replayed"]), (StatusCode::CREATED, &"true".parse().unwrap()));
+        assert_eq!(again.text().await.unwrap(), created);
+        let again = app.post(&path, &app.token(app.buyer), "r", &all).await;
+        assert_eq!((again.status(), again.text().await.unwrap()), (StatusCode::OK, refunded));
+        // Another request with the key is told so, not why it could not be done.
+        let other = app.create_as(app.buyer, "c", &app.basket(3)).await;
+        assert_eq!(other.json::<Value>().await.unwrap()["type"], "/problems/idempotency-key-reused");
     });
 }
