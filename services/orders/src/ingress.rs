@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use viscount_actors::Router;
-use viscount_chassis::consumer::{HandleError, Handler};
+use viscount_chassis::{
+    consumer::{HandleError, Handler},
+    store::CommitError,
+};
 use viscount_contracts::{
     DecodeError, Envelope, Event as _, Money, OrderId, ProductId,
     events::{inventory::v1 as inventory, payments::v1 as payments},
@@ -11,7 +14,7 @@ use viscount_contracts::{
 
 use crate::{
     actors::{OrderActor, Refusal, Request},
-    domain::{Command, Rejection, ShortLine},
+    domain::{Command, ShortLine},
 };
 
 /// How long one event may take before it is tried again.
@@ -119,11 +122,11 @@ impl Handler for ToOrders {
             });
             match asked.await {
                 Ok(Ok(_)) => Ok(()),
-                // Another database's order, or one that was lost with its database: nobody can act on it.
-                Ok(Err(Refusal::Rejected(rejection @ Rejection::Unknown))) => {
-                    Err(HandleError::Poison(rejection.to_string()))
+                // Mostly an order that this database has never seen: nobody can act on it. Or a commit that the
+                // database refuses will be refused again.
+                Ok(Err(refusal @ (Refusal::Rejected(_) | Refusal::Commit(CommitError::Refused { .. })))) => {
+                    Err(HandleError::Poison(refusal.to_string()))
                 }
-                Ok(Err(Refusal::Rejected(rejection))) => Err(HandleError::Poison(rejection.to_string())),
                 Ok(Err(refusal)) => Err(HandleError::Away(refusal.to_string())),
                 Err(viscount_actors::AskError::Panicked) => Err(HandleError::Poison("the order panicked".to_owned())),
                 Err(error) => Err(HandleError::Away(error.to_string())),

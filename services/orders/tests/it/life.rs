@@ -234,3 +234,24 @@ fn prefer_wait_answers_the_final_order() {
         assert_eq!(order["status"], "rejected");
     });
 }
+
+/// Tried for ever, it would hold up the events behind it, and nobody would hear of it.
+#[test]
+fn an_event_whose_effect_the_database_refuses_becomes_a_dead_letter() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let pool = sqlx::PgPool::connect(&app.config.database.url).await.unwrap();
+        sqlx::query("alter table orders add constraint unwanted check (status <> 'validated')")
+            .execute(&pool)
+            .await
+            .unwrap();
+        app.reserved(id).await;
+        let error: String = eventually(|| async {
+            let letter = sqlx::query_scalar("select error from dead_letters where key = $1").bind(id.uuid());
+            letter.fetch_optional(&pool).await.unwrap()
+        })
+        .await;
+        assert!(error.contains("unwanted"), "{error}");
+    });
+}
