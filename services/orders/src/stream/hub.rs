@@ -1,7 +1,7 @@
 //! The hub reads the orders topic as a broadcast and hands each event to those who watch its order. It does not matter
 //! where the order's actor lives: every replica's hub sees every order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
 
 use metrics::gauge;
 use parking_lot::Mutex;
@@ -33,8 +33,17 @@ impl StreamHub {
         receiver
     }
 
-    /// Follows the topic for ever. Run as a supervised task.
-    pub async fn follow(self, log: Arc<dyn EventLog>) -> Result<(), LogError> {
+    /// Follows the topic for ever. Run as a supervised task. An outage of the log is waited for: it is no failure of
+    /// the hub's, and must not use up the restarts of the service.
+    pub async fn follow(self, log: Arc<dyn EventLog>) -> Result<(), Infallible> {
+        loop {
+            let Err(error) = self.follow_from_head(log.as_ref()).await;
+            tracing::warn!(%error, "the stream hub pauses");
+            tokio::time::sleep(Duration::from_millis(rand::random_range(200..600))).await;
+        }
+    }
+
+    async fn follow_from_head(&self, log: &dyn EventLog) -> Result<Infallible, LogError> {
         let head = log.head(Topic::Orders).await?;
         // Whoever subscribed before this moment may have missed something: let them read the past again.
         let before = std::mem::take(&mut *self.watchers.lock());
@@ -51,8 +60,8 @@ impl StreamHub {
     }
 
     /// Forgets watchers that have gone. Run as a supervised task.
-    pub async fn forget_gone(self) -> Result<(), std::convert::Infallible> {
-        let mut pace = tokio::time::interval(std::time::Duration::from_secs(10));
+    pub async fn forget_gone(self) -> Result<(), Infallible> {
+        let mut pace = tokio::time::interval(Duration::from_secs(10));
         loop {
             pace.tick().await;
             let mut watchers = self.watchers.lock();
@@ -80,4 +89,43 @@ fn keep(keep: bool) -> bool {
         gauge!(STREAM_WATCHERS).decrement(1.0);
     }
     keep
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use viscount_chassis::{
+        log::{BoxFuture, EmbeddedLog, LogReader, Publisher},
+        store::EventStore,
+    };
+
+    use super::*;
+
+    /// A log whose store is away for the first ten questions.
+    #[derive(Default)]
+    struct Away(EmbeddedLog, AtomicU32);
+
+    impl EventLog for Away {
+        fn publisher(&self, store: EventStore) -> Arc<dyn Publisher> {
+            self.0.publisher(store)
+        }
+
+        fn reader(&self, topic: Topic, after: i64) -> Box<dyn LogReader> {
+            self.0.reader(topic, after)
+        }
+
+        fn head(&self, _: Topic) -> BoxFuture<'_, Result<i64, LogError>> {
+            let asked = self.1.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move { if asked < 10 { Err(LogError::Unavailable("lunch".into())) } else { Ok(0) } })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_of_the_log_is_waited_for() {
+        let log = Arc::new(Away::default());
+        let following = tokio::time::timeout(Duration::from_secs(60), StreamHub::default().follow(log.clone())).await;
+        assert!(following.is_err(), "the hub should still follow");
+        assert_eq!(log.1.load(Ordering::Relaxed), 11);
+    }
 }
