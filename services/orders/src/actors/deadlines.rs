@@ -3,48 +3,50 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::time;
 use viscount_actors::Router;
+use viscount_contracts::OrderId;
 
 use super::{OrderActor, Request};
 use crate::{
-    domain::{CancelledBy, Command},
+    domain::{Command, Status},
     store::Orders,
 };
 
 const LOOK: Duration = Duration::from_millis(500);
-const AT_ONCE: i64 = 500;
+const PAGE: i64 = 500;
+/// Orders asked at the same time: their commits share batches, and one that is slow does not hold up the others.
+const AT_ONCE: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Cancels orders whose state has waited too long. Harmless when several replicas do it at once.
+/// Cancels orders whose status has waited too long. Harmless when several replicas do it at once.
 pub async fn cancel_overdue(orders: Orders, router: Router<OrderActor>) -> Result<(), sqlx::Error> {
     let mut pace = time::interval(LOOK);
     pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
-        let overdue = match orders.due(AT_ONCE).await {
-            Ok(overdue) => overdue,
-            Err(error) => {
-                tracing::debug!(%error, "deadlines cannot be read");
-                continue;
+        match orders.due(PAGE).await {
+            Ok(overdue) => {
+                let expire = |(id, status)| expire(&router, id, status);
+                stream::iter(overdue).for_each_concurrent(AT_ONCE, expire).await;
             }
-        };
-        for id in overdue {
-            let cancel = Command::Cancel {
-                by: CancelledBy::Deadline,
-                reason: "what the order waited for did not come in time".to_owned(),
-            };
-            let asked = router.ask(id, Duration::from_secs(10), |reply| Request {
-                command: cancel,
-                cause: None,
-                claim: None,
-                traceparent: None,
-                reply,
-            });
-            match asked.await {
-                Ok(Ok(order)) => tracing::info!(order = %id, status = %order.status, "deadline passed"),
-                Ok(Err(refusal)) => tracing::warn!(order = %id, %refusal, "an overdue order could not be cancelled"),
-                Err(error) => tracing::warn!(order = %id, %error, "an overdue order could not be asked"),
-            }
+            Err(error) => tracing::debug!(%error, "deadlines cannot be read"),
         }
+    }
+}
+
+async fn expire(router: &Router<OrderActor>, id: OrderId, status: Status) {
+    let asked = router.ask(id, PATIENCE, |reply| Request {
+        command: Command::Expire { status },
+        cause: None,
+        claim: None,
+        traceparent: None,
+        reply,
+    });
+    match asked.await {
+        Ok(Ok(order)) => tracing::info!(order = %id, status = %order.status, "deadline passed"),
+        Ok(Err(refusal)) => tracing::warn!(order = %id, %refusal, "an overdue order could not be cancelled"),
+        Err(error) => tracing::warn!(order = %id, %error, "an overdue order could not be asked"),
     }
 }

@@ -61,6 +61,11 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// What this status waited for did not come in time.
+    Expire {
+        /// The status whose deadline has passed. Once the order has left it, the deadline means nothing.
+        status: Status,
+    },
     /// Return money.
     RequestRefund {
         /// The id of this act; asked twice, done once.

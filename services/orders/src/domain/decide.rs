@@ -86,16 +86,24 @@ fn decide_on(order: &Order, command: Command, policy: Policy) -> Result<Vec<Even
         (Command::Complete, status) => Err(Rejection::WrongStatus { status, wish: "completed" }),
 
         (Command::Cancel { .. }, Cancelled) => Ok(vec![]),
-        // The deadline of a state that the order has left means nothing.
-        (Command::Cancel { by: CancelledBy::Deadline, .. }, status) if status.is_final() || status == Paid => Ok(vec![]),
-        (Command::Cancel { by, reason }, Created | Validated | Paid) => {
-            let cancelled = vec![Event::Cancelled { by, reason }];
-            Ok(with_money_back(cancelled, order.refundable(), "the order was cancelled", money_back_id(order)))
-        }
+        (Command::Cancel { by, reason }, Created | Validated | Paid) => Ok(cancelled(order, by, reason)),
         (Command::Cancel { .. }, status) => Err(Rejection::WrongStatus { status, wish: "cancelled" }),
 
+        (Command::Expire { status: expired }, status @ (Created | Validated)) if expired == status => {
+            let reason = "what the order waited for did not come in time".to_owned();
+            Ok(cancelled(order, CancelledBy::Deadline, reason))
+        }
+        (Command::Expire { .. }, _) => Ok(vec![]),
+
         (Command::RequestRefund { refund, .. }, _) if order.refund(refund).is_some() => Ok(vec![]),
-        (Command::RequestRefund { refund, amount, reason }, Completed | PartiallyRefunded | Refunded) => {
+        // Money that should have gone back by itself, and did not, can be asked for.
+        (Command::RequestRefund { .. }, Cancelled | Rejected) if order.refundable().is_zero() => {
+            Err(Rejection::WrongStatus { status: order.status, wish: "refunded" })
+        }
+        (
+            Command::RequestRefund { refund, amount, reason },
+            Completed | PartiallyRefunded | Refunded | Cancelled | Rejected,
+        ) => {
             let left = order.refundable();
             let amount = amount.unwrap_or(left);
             if left.is_zero() {
@@ -128,6 +136,11 @@ fn paid(payment: Payment, policy: Policy) -> Vec<Event> {
         Fulfilment::Immediate => vec![Event::PaymentProcessed(payment), Event::Completed],
         Fulfilment::External => vec![Event::PaymentProcessed(payment)],
     }
+}
+
+fn cancelled(order: &Order, by: CancelledBy, reason: String) -> Vec<Event> {
+    let cancelled = vec![Event::Cancelled { by, reason }];
+    with_money_back(cancelled, order.refundable(), "the order was cancelled", money_back_id(order))
 }
 
 /// The one refund that an order asks for by itself carries the order's own id: decided twice, done once.

@@ -106,6 +106,33 @@ fn a_completed_order_cannot_be_cancelled() {
     assert_eq!(refused, Rejection::WrongStatus { status: Status::Completed, wish: "cancelled" });
 }
 
+/// The answer may come between the look at the clock and the question.
+#[test]
+fn the_deadline_of_a_status_that_the_order_has_left_means_nothing() {
+    let expire = |status| Command::Expire { status };
+    let validated = given([created(), Event::Validated]);
+    assert_eq!(validated.when(expire(Status::Created)).unwrap(), []);
+    let expired = validated.when(expire(Status::Validated)).unwrap();
+    assert!(matches!(expired[..], [Event::Cancelled { by: CancelledBy::Deadline, .. }]));
+    let paid = given([created(), Event::Validated, Event::PaymentProcessed(payment())]);
+    assert_eq!(paid.when(expire(Status::Validated)).unwrap(), []);
+}
+
+/// A compensation that fails must not leave the order idle with the buyer's money.
+#[test]
+fn money_that_did_not_go_back_by_itself_can_be_asked_for() {
+    let refund = || Command::RequestRefund { refund: RefundId::new(), amount: None, reason: "again".into() };
+    let mut story = vec![created(), Event::Validated, Event::PaymentProcessed(payment())];
+    story.extend(given(story.clone()).when(cancel("changed my mind")).unwrap());
+    let Some(Event::RefundRequested { refund: first, .. }) = story.last() else { panic!("no refund") };
+    let failed = Event::RefundFailed { refund: *first, detail: "no".into() };
+    let nothing_left = Rejection::WrongStatus { status: Status::Cancelled, wish: "refunded" };
+    assert_eq!(given(story.clone()).when(refund()), Err(nothing_left));
+    story.push(failed);
+    let again = given(story).when(refund()).unwrap();
+    assert!(matches!(again[..], [Event::RefundRequested { amount, .. }] if amount == gbp(4_200)));
+}
+
 #[test]
 fn two_equal_partial_refunds_are_both_done_but_one_id_only_once() {
     let first = RefundId::new();
@@ -148,8 +175,8 @@ fn commands() -> impl Strategy<Value = Command> {
         1 => Just(Command::RejectStock { short: vec![] }),
         3 => Just(record_payment()),
         1 => Just(Command::DeclinePayment { code: "card_declined".into(), detail: String::new() }),
-        1 => prop_oneof![Just(CancelledBy::Customer), Just(CancelledBy::Deadline)]
-            .prop_map(|by| Command::Cancel { by, reason: String::new() }),
+        1 => Just(cancel("")),
+        1 => prop::sample::select(vec![Status::Created, Status::Validated]).prop_map(|status| Command::Expire { status }),
         3 => (id, prop::option::of(-10i64..6_000)).prop_map(|(refund, amount)| Command::RequestRefund {
             refund, amount: amount.map(gbp), reason: String::new(),
         }),

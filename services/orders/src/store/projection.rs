@@ -84,27 +84,24 @@ impl Orders {
         .await
     }
 
-    /// Orders whose state has waited long enough, the longest overdue first.
-    pub async fn due(&self, limit: i64) -> Result<Vec<OrderId>, sqlx::Error> {
-        let ids: Vec<Uuid> =
-            sqlx::query_scalar("select id from orders where due_at <= now() order by due_at limit $1")
-                .bind(limit)
-                .fetch_all(&self.pool)
-                .await?;
-        Ok(ids.into_iter().map(OrderId::from).collect())
+    /// Orders whose status has waited long enough, with that status; the longest overdue first.
+    pub async fn due(&self, limit: i64) -> Result<Vec<(OrderId, Status)>, sqlx::Error> {
+        sqlx::query("select id, status from orders where due_at <= now() order by due_at limit $1")
+            .bind(limit)
+            .try_map(|row: PgRow| Ok((OrderId::from(row.try_get::<Uuid, _>("id")?), read_status(&row)?)))
+            .fetch_all(&self.pool)
+            .await
     }
 }
 
 fn read(row: &PgRow) -> Result<Listed, sqlx::Error> {
     let customer = UserId::from(row.try_get::<Uuid, _>("customer_id")?);
-    let broken = |what: &str| sqlx::Error::Decode(format!("orders.{what} is not readable").into());
-    let status: String = row.try_get("status")?;
     let currency: Currency = row.try_get::<String, _>("currency")?.parse().map_err(|_| broken("currency"))?;
     let raw = |json: String, what: &str| serde_json::value::RawValue::from_string(json).map_err(|_| broken(what));
     let reason: Option<String> = row.try_get("reason")?;
     let view = OrderView {
         id: OrderId::from(row.try_get::<Uuid, _>("id")?),
-        status: Status::ALL.into_iter().find(|known| known.name() == status).ok_or_else(|| broken("status"))?,
+        status: read_status(row)?,
         version: row.try_get("version")?,
         customer_id: customer,
         lines: raw(row.try_get("lines")?, "lines")?,
@@ -115,4 +112,13 @@ fn read(row: &PgRow) -> Result<Listed, sqlx::Error> {
         updated_at: row.try_get::<SqlTimestamp, _>("updated_at")?.to_jiff(),
     };
     Ok(Listed { customer, view })
+}
+
+fn read_status(row: &PgRow) -> Result<Status, sqlx::Error> {
+    let name: String = row.try_get("status")?;
+    Status::ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| broken("status"))
+}
+
+fn broken(column: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("orders.{column} is not readable").into())
 }
