@@ -26,6 +26,9 @@ pub const CONSTRAINT: &str = "idempotency_keys_pkey";
 /// How long an answer is kept.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 
+/// How many answers are forgotten by one statement.
+const FORGET_AT_ONCE: i64 = 10_000;
+
 /// Known keys kept in memory, so that an ordinary retry does not have to run into the constraint.
 const REMEMBERED: u64 = 100_000;
 
@@ -42,7 +45,13 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a request. `body` is the parsed body written out again, so that white space does not matter.
-    pub fn new(principal: impl Into<Uuid>, key: impl Into<String>, method: &str, path: &str, body: &[u8]) -> Self {
+    pub fn new(
+        principal: impl Into<Uuid>,
+        key: impl Into<String>,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Self {
         let mut hash = Sha256::new();
         for part in [method.as_bytes(), path.as_bytes(), body] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -134,7 +143,9 @@ impl Idempotency {
 
     /// After [`CONSTRAINT`] has refused a commit: the answer that is there already.
     pub async fn replay(&self, claim: &Claim) -> Result<StoredAnswer, Problem> {
-        self.find(claim).await?.ok_or_else(|| Problem::unavailable("the first answer is not there yet", Duration::from_secs(1)))
+        self.find(claim)
+            .await?
+            .ok_or_else(|| Problem::unavailable("the first answer is not there yet", Duration::from_secs(1)))
     }
 
     /// After a request was refused: the answer to the first request with this key, if there was one, else the refusal.
@@ -178,11 +189,24 @@ impl Idempotency {
         let mut pace = tokio::time::interval(Duration::from_secs(600));
         loop {
             pace.tick().await;
-            let deleted = sqlx::query("delete from idempotency_keys where created_at < now() - interval '24 hours'")
-                .execute(&self.pool)
-                .await;
-            if let Err(error) = deleted {
+            if let Err(error) = self.forget().await {
                 tracing::debug!(%error, "old idempotency keys stay a little longer");
+            }
+        }
+    }
+
+    /// Portions, so that no statement runs into the timeout however much there is to forget.
+    async fn forget(&self) -> Result<(), sqlx::Error> {
+        loop {
+            let deleted = sqlx::query(
+                "delete from idempotency_keys where ctid = any(array(
+                    select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit $1))",
+            )
+            .bind(FORGET_AT_ONCE)
+            .execute(&self.pool)
+            .await?;
+            if deleted.rows_affected() == 0 {
+                return Ok(());
             }
         }
     }
@@ -228,7 +252,8 @@ pub fn bind<'q, 'a>(
     query: Query<'q, Postgres, PgArguments>,
     answers: impl Iterator<Item = &'a StoredAnswer>,
 ) -> Query<'q, Postgres, PgArguments> {
-    let (mut principals, mut keys, mut prints, mut statuses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut principals, mut keys, mut prints, mut statuses) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut locations, mut bodies) = (Vec::new(), Vec::new());
     for answer in answers {
         principals.push(answer.claim.principal);

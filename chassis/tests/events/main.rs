@@ -6,4 +6,5 @@ mod committing;
 mod conformance;
 mod consuming;
 mod embedded;
+mod keys;
 mod wire;
