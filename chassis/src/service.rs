@@ -36,9 +36,7 @@ impl Platform {
             on_failure(service, exit.to_string());
         })
     }
-}
 
-impl Platform {
     /// Brings the database up to date, runs `then` (loads caches, starts consumers), and makes the service ready.
     ///
     /// A database that is away is waited for: a service starts without it, alive but not ready. A database that

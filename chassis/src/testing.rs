@@ -35,8 +35,8 @@ use crate::{
     log::EmbeddedLog,
     service::Platform,
     store::{
-        Batch, Committer, CommitterSpec, Database, DatabaseConfig, Entry, EventStore, NewEvent, Writer, bind_events,
-        statement,
+        Batch, Committer, CommitterSpec, Database, DatabaseConfig, Entry, EventStore, NewEvent, Writer,
+        bind_events, statement,
     },
 };
 
@@ -119,7 +119,8 @@ impl TestBed {
         let publisher = self.platform.log.publisher(store.clone());
         let tree = Supervisor::root(topic.service(), Intensity::default(), |_| {});
         let spec = CommitterSpec::default();
-        let committer = Committer::start(&tree, store, database.pool().clone(), publisher, EventsOnly::default(), spec);
+        let committer =
+            Committer::start(&tree, store, database.pool().clone(), publisher, EventsOnly::default(), spec);
         TestTopic { committer, _tree: tree }
     }
 }
@@ -161,7 +162,9 @@ impl Writer for EventsOnly {
     type Projection = ();
 
     async fn write(&self, connection: &mut PgConnection, batch: &Batch<'_, ()>) -> Result<i64, sqlx::Error> {
-        let row = bind_events(sqlx::query(sqlx::AssertSqlSafe(self.sql.as_str())), batch).fetch_one(connection).await?;
+        let row = bind_events(sqlx::query(sqlx::AssertSqlSafe(self.sql.as_str())), batch)
+            .fetch_one(connection)
+            .await?;
         sqlx::Row::try_get(&row, 0)
     }
 }

@@ -48,11 +48,12 @@ impl Progress {
 
 /// Where the consumer stood.
 pub(super) async fn saved(pool: &PgPool, spec: &ConsumerSpec) -> Result<i64, sqlx::Error> {
-    let position = sqlx::query_scalar("select position from consumer_offsets where consumer = $1 and topic = $2")
-        .bind(spec.consumer)
-        .bind(spec.topic.name())
-        .fetch_optional(pool)
-        .await?;
+    let position =
+        sqlx::query_scalar("select position from consumer_offsets where consumer = $1 and topic = $2")
+            .bind(spec.consumer)
+            .bind(spec.topic.name())
+            .fetch_optional(pool)
+            .await?;
     Ok(position.unwrap_or(0))
 }
 

@@ -188,7 +188,8 @@ impl Reader {
     async fn stored(&self, max: usize) -> Result<Vec<Arc<Envelope>>, LogError> {
         let store = self.partition.store().ok_or(LogError::UnknownTopic(self.topic))?;
         let limit = i64::try_from(max).unwrap_or(PAGE).min(PAGE);
-        let events = store.log(self.after, limit).await.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let events =
+            store.log(self.after, limit).await.map_err(|error| LogError::Unavailable(error.to_string()))?;
         Ok(events.into_iter().map(Arc::new).collect())
     }
 }

@@ -197,7 +197,10 @@ struct Worker<W: Writer> {
 }
 
 impl<W: Writer> Worker<W> {
-    async fn run(mut self, receiver: Arc<Mutex<mpsc::Receiver<Waiting<W::Projection>>>>) -> Result<(), sqlx::Error> {
+    async fn run(
+        mut self,
+        receiver: Arc<Mutex<mpsc::Receiver<Waiting<W::Projection>>>>,
+    ) -> Result<(), sqlx::Error> {
         let mut receiver = receiver.lock().await;
         let mut batch = Vec::with_capacity(self.spec.batch);
         while receiver.recv_many(&mut batch, self.spec.batch).await > 0 {
@@ -354,10 +357,11 @@ impl<W: Writer> Worker<W> {
         let occupants = self.store.occupants(&streams, &versions).await?;
         let newest = self.store.newest(&streams).await?;
         let inbox: Vec<_> = entries.iter().filter_map(|entry| entry.inbox.map(|id| id.uuid())).collect();
-        let handled: Vec<uuid::Uuid> = sqlx::query_scalar("select event_id from inbox where event_id = any($1)")
-            .bind(inbox)
-            .fetch_all(&self.pool)
-            .await?;
+        let handled: Vec<uuid::Uuid> =
+            sqlx::query_scalar("select event_id from inbox where event_id = any($1)")
+                .bind(inbox)
+                .fetch_all(&self.pool)
+                .await?;
         let blamed = self.writer.blame(&self.pool, &Batch { entries: &entries }).await?;
 
         let judge = |(index, entry): (usize, &&Entry<W::Projection>)| {
@@ -433,7 +437,9 @@ impl From<CommitError> for crate::problem::Problem {
     fn from(error: CommitError) -> Self {
         use crate::problem::Problem;
         match error {
-            CommitError::Conflict => Problem::unavailable("another request was faster", Duration::from_secs(1)),
+            CommitError::Conflict => {
+                Problem::unavailable("another request was faster", Duration::from_secs(1))
+            }
             CommitError::Duplicate => Problem::conflict("done-before", "Done before", error.to_string()),
             CommitError::Refused { constraint } => {
                 tracing::error!(constraint, "an entry was refused that nobody expected to be");

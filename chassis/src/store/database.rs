@@ -44,9 +44,9 @@ impl DatabaseError {
     /// True when the database could not be asked, so that trying again later may help.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            DatabaseError::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-                is_unavailable(error)
-            }
+            DatabaseError::Migrate(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => is_unavailable(error),
             DatabaseError::Migrate(_) | DatabaseError::Url(_) => false,
         }
     }

@@ -32,11 +32,11 @@ impl EventStore {
             "select position, stream, version, event_id, kind, data, occurred_at, traceparent
              from events where stream = $1 and version > $2 order by version",
         )
-            .bind(stream)
-            .bind(after)
-            .try_map(|row| self.envelope(&row))
-            .fetch_all(&self.pool)
-            .await
+        .bind(stream)
+        .bind(after)
+        .try_map(|row| self.envelope(&row))
+        .fetch_all(&self.pool)
+        .await
     }
 
     /// At most `limit` events behind position `after`, in the order of the log.
@@ -45,11 +45,11 @@ impl EventStore {
             "select position, stream, version, event_id, kind, data, occurred_at, traceparent
              from events where position > $1 order by position limit $2",
         )
-            .bind(after)
-            .bind(limit)
-            .try_map(|row| self.envelope(&row))
-            .fetch_all(&self.pool)
-            .await
+        .bind(after)
+        .bind(limit)
+        .try_map(|row| self.envelope(&row))
+        .fetch_all(&self.pool)
+        .await
     }
 
     /// The position of the newest event; 0 when there is none.
@@ -76,10 +76,11 @@ impl EventStore {
 
     /// The newest version of each of these streams that has one.
     pub(super) async fn newest(&self, streams: &[Uuid]) -> Result<HashMap<Uuid, i32>, sqlx::Error> {
-        let rows = sqlx::query("select stream, max(version) from events where stream = any($1) group by stream")
-            .bind(streams)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows =
+            sqlx::query("select stream, max(version) from events where stream = any($1) group by stream")
+                .bind(streams)
+                .fetch_all(&self.pool)
+                .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 

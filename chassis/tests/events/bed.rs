@@ -9,7 +9,10 @@ use viscount_actors::{Intensity, Supervisor};
 use viscount_chassis::{
     devpg::testing::test_database,
     log::{EmbeddedLog, EventLog},
-    store::{CommitError, Committed, Committer, CommitterSpec, Database, DatabaseConfig, DatabaseError, Entry, EventStore, NewEvent},
+    store::{
+        CommitError, Committed, Committer, CommitterSpec, Database, DatabaseConfig, DatabaseError, Entry,
+        EventStore, NewEvent,
+    },
     testing::EventsOnly,
 };
 use viscount_contracts::{EventId, OrderId, Topic, events::orders::v1::OrderCompleted};
@@ -50,7 +53,10 @@ impl Bed {
     }
 
     pub async fn positions(&self) -> Vec<i64> {
-        sqlx::query_scalar("select position from events order by position").fetch_all(&self.pool).await.unwrap()
+        sqlx::query_scalar("select position from events order by position")
+            .fetch_all(&self.pool)
+            .await
+            .unwrap()
     }
 }
 

@@ -124,7 +124,8 @@ fn a_connection_gone_silent_is_given_up_for_another() {
     run(async {
         let bed = Bed::start().await;
         let wire = Wire::to(bed.pool.connect_options().as_ref()).await;
-        let through = sqlx::PgPool::connect_with(wire.options(bed.pool.connect_options().as_ref())).await.unwrap();
+        let through =
+            sqlx::PgPool::connect_with(wire.options(bed.pool.connect_options().as_ref())).await.unwrap();
         let store = EventStore::new(Topic::Orders, bed.pool.clone());
         let publisher = bed.log.publisher(store.clone());
         let spec = CommitterSpec { timeout: Duration::from_millis(500), ..Default::default() };

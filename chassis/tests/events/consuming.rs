@@ -77,7 +77,9 @@ fn consume(bed: &Bed, tree: &Supervisor, consumer: &'static str) -> Notes {
 
 fn start(bed: &Bed, tree: &Supervisor, consumer: &'static str, notes: &Notes) {
     let notes = notes.clone();
-    consumer::start(tree, "consume", spec(consumer), bed.pool.clone(), bed.log.clone(), move || notes.clone());
+    consumer::start(tree, "consume", spec(consumer), bed.pool.clone(), bed.log.clone(), move || {
+        notes.clone()
+    });
 }
 
 async fn publish(bed: &Bed, keys: &[Uuid], versions: std::ops::RangeInclusive<i32>) {
@@ -114,7 +116,10 @@ fn events_of_one_key_keep_their_order_and_groups_have_their_own_place() {
                 assert_eq!(*version, last + 1);
             }
         }
-        eventually(|| async { (saved(&bed, "one").await == 200 && saved(&bed, "two").await == 200).then_some(()) }).await;
+        eventually(|| async {
+            (saved(&bed, "one").await == 200 && saved(&bed, "two").await == 200).then_some(())
+        })
+        .await;
     });
 }
 
@@ -166,7 +171,9 @@ fn poison_is_buried_its_followers_are_parked_and_neighbours_go_on() {
         notes.poison.lock().insert((sick, 2));
         publish(&bed, &[sick, well], 1..=4).await;
         eventually(|| async { (saved(&bed, "c").await == 8).then_some(()) }).await;
-        let seen = |notes: &Notes, key| notes.seen.lock().iter().filter(|(k, _)| *k == key).map(|(_, v)| *v).collect::<Vec<_>>();
+        let seen = |notes: &Notes, key| {
+            notes.seen.lock().iter().filter(|(k, _)| *k == key).map(|(_, v)| *v).collect::<Vec<_>>()
+        };
         assert_eq!((seen(&notes, sick), seen(&notes, well)), (vec![1], vec![1, 2, 3, 4]));
         let letters = || async {
             sqlx::query_as::<_, (i32, String)>("select version, state from dead_letters order by version")
@@ -214,7 +221,8 @@ fn handlers_that_hold_every_connection_do_not_stop_the_consumer_from_saving_its_
         fn handle(&self, _: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
             let pool = self.0.clone();
             async move {
-                let mut connection = pool.acquire().await.map_err(|error| HandleError::Away(error.to_string()))?;
+                let mut connection =
+                    pool.acquire().await.map_err(|error| HandleError::Away(error.to_string()))?;
                 for _ in 0..3 {
                     sqlx::query("select 1").execute(&mut *connection).await.unwrap();
                 }
@@ -309,7 +317,9 @@ fn a_read_goes_on_while_events_come_through() {
         let begun = Arc::new(AtomicUsize::new(0));
         let log = Counted { log: bed.log.clone(), begun: begun.clone() };
         let handler = ragged.clone();
-        consumer::start(&tree, "consume", spec("c"), bed.pool.clone(), Arc::new(log), move || handler.clone());
+        consumer::start(&tree, "consume", spec("c"), bed.pool.clone(), Arc::new(log), move || {
+            handler.clone()
+        });
         eventually(|| async { (ragged.0.load(Ordering::Relaxed) == 2_000).then_some(()) }).await;
         let begun = begun.load(Ordering::Relaxed);
         assert!(begun < 200, "2,000 events took {begun} reads");

@@ -48,9 +48,10 @@ impl PriceBook {
 
     /// Reads the table into memory.
     pub async fn load(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query("select product_id, sku, name, amount, currency, on_sale, version from price_book")
-            .fetch_all(pool)
-            .await?;
+        let rows =
+            sqlx::query("select product_id, sku, name, amount, currency, on_sale, version from price_book")
+                .fetch_all(pool)
+                .await?;
         let mut offers = HashMap::with_capacity(rows.len());
         for row in rows {
             let currency = row
@@ -132,8 +133,11 @@ impl Handler for ToBook {
         async move {
             let change = book.change(&event).map_err(|error| HandleError::Poison(error.to_string()))?;
             let Some(change) = change else { return Ok(()) };
-            let entry =
-                Entry { events: Vec::new(), inbox: Some(event.id), projection: Projection::Offer(change.clone()) };
+            let entry = Entry {
+                events: Vec::new(),
+                inbox: Some(event.id),
+                projection: Projection::Offer(change.clone()),
+            };
             match committer.commit(entry).await {
                 Ok(_) | Err(CommitError::Duplicate) => {
                     book.turn(change);

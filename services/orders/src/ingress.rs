@@ -110,7 +110,9 @@ impl Handler for ToOrders {
     fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
         let router = self.router.clone();
         async move {
-            let Some((order, command)) = route(&event).map_err(|error| HandleError::Poison(error.to_string()))? else {
+            let Some((order, command)) =
+                route(&event).map_err(|error| HandleError::Poison(error.to_string()))?
+            else {
                 return Ok(());
             };
             let asked = router.ask(order, PATIENCE, |reply| Request {
@@ -128,7 +130,9 @@ impl Handler for ToOrders {
                     Err(HandleError::Poison(refusal.to_string()))
                 }
                 Ok(Err(refusal)) => Err(HandleError::Away(refusal.to_string())),
-                Err(viscount_actors::AskError::Panicked) => Err(HandleError::Poison("the order panicked".to_owned())),
+                Err(viscount_actors::AskError::Panicked) => {
+                    Err(HandleError::Poison("the order panicked".to_owned()))
+                }
                 Err(error) => Err(HandleError::Away(error.to_string())),
             }
         }

@@ -70,8 +70,14 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let pool = database.pool().clone();
     let store = EventStore::new(Topic::Orders, pool.clone());
     let publisher = platform.log.publisher(store.clone());
-    let committer =
-        Committer::start(&supervisor, store.clone(), pool.clone(), publisher, OrdersWriter, CommitterSpec::default());
+    let committer = Committer::start(
+        &supervisor,
+        store.clone(),
+        pool.clone(),
+        publisher,
+        OrdersWriter,
+        CommitterSpec::default(),
+    );
 
     let env = Env(Arc::new(EnvInner {
         committer: committer.clone(),
@@ -119,7 +125,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let (tree, log) = (supervisor.clone(), platform.log.clone());
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
-        let (book, committer, router, orders) = (book.clone(), committer.clone(), router.clone(), orders.clone());
+        let (book, committer, router, orders) =
+            (book.clone(), committer.clone(), router.clone(), orders.clone());
         let follow = follow.clone();
         async move {
             book.load(&pool).await?;
@@ -131,12 +138,21 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             });
             let to_book = ToBook { book, committer };
             let spec = |topic| ConsumerSpec::new(NAME, topic);
-            consumer::start(&tree, "consume-catalog", spec(Topic::Catalog), pool.clone(), log.clone(), move || {
-                to_book.clone()
-            });
-            for (name, topic) in [("consume-inventory", Topic::Inventory), ("consume-payments", Topic::Payments)] {
+            consumer::start(
+                &tree,
+                "consume-catalog",
+                spec(Topic::Catalog),
+                pool.clone(),
+                log.clone(),
+                move || to_book.clone(),
+            );
+            for (name, topic) in
+                [("consume-inventory", Topic::Inventory), ("consume-payments", Topic::Payments)]
+            {
                 let to_orders = ToOrders { router: router.clone() };
-                consumer::start(&tree, name, spec(topic), pool.clone(), log.clone(), move || to_orders.clone());
+                consumer::start(&tree, name, spec(topic), pool.clone(), log.clone(), move || {
+                    to_orders.clone()
+                });
             }
             Ok(())
         }

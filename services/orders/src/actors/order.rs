@@ -155,7 +155,8 @@ impl OrderActor {
                     return self.order.as_ref().map(OrderView::from).ok_or(Rejection::Unknown.into());
                 }
                 Err(CommitError::Refused { constraint })
-                    if claim.is_some() && (constraint.is_empty() || constraint == idempotency::CONSTRAINT) =>
+                    if claim.is_some()
+                        && (constraint.is_empty() || constraint == idempotency::CONSTRAINT) =>
                 {
                     return Err(Refusal::KeyTaken);
                 }
@@ -166,7 +167,11 @@ impl OrderActor {
     }
 
     /// The order as it will be, and its events as they will be stored.
-    fn foresee(&self, decided: &[domain::Event], traceparent: Option<&str>) -> (Vec<NewEvent>, Option<Order>) {
+    fn foresee(
+        &self,
+        decided: &[domain::Event],
+        traceparent: Option<&str>,
+    ) -> (Vec<NewEvent>, Option<Order>) {
         let now = viscount_chassis::store::now();
         let mut after = self.order.clone();
         let mut events = Vec::with_capacity(decided.len());
@@ -199,7 +204,8 @@ fn remember(claim: &Claim, status: u16, view: &OrderView) -> StoredAnswer {
 }
 
 async fn load(env: &Env, id: OrderId) -> Result<Option<Order>, Refusal> {
-    let envelopes = env.0.store.stream(id.uuid(), 0).await.map_err(|error| Refusal::Store(error.to_string()))?;
+    let envelopes =
+        env.0.store.stream(id.uuid(), 0).await.map_err(|error| Refusal::Store(error.to_string()))?;
     let mut order = None;
     for envelope in &envelopes {
         let event = store::decode(envelope).map_err(|error| Refusal::Store(error.to_string()))?;

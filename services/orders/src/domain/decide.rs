@@ -53,7 +53,12 @@ fn decide_on(order: &Order, command: Command, policy: Policy) -> Result<Vec<Even
                 detail: "not all lines are in stock".to_owned(),
                 short,
             };
-            Ok(with_money_back(vec![rejected], order.refundable(), "the order was rejected", money_back_id(order)))
+            Ok(with_money_back(
+                vec![rejected],
+                order.refundable(),
+                "the order was rejected",
+                money_back_id(order),
+            ))
         }
         (Command::RejectStock { .. }, _) => Ok(vec![]),
 
@@ -66,7 +71,12 @@ fn decide_on(order: &Order, command: Command, policy: Policy) -> Result<Vec<Even
                 // Paid although the order has ended meanwhile: the money goes back.
                 Cancelled | Rejected => {
                     let noted = vec![Event::PaymentNoted(payment)];
-                    with_money_back(noted, amount, "the order had ended before it was paid", money_back_id(order))
+                    with_money_back(
+                        noted,
+                        amount,
+                        "the order had ended before it was paid",
+                        money_back_id(order),
+                    )
                 }
                 Paid | Completed | PartiallyRefunded | Refunded => vec![],
             })
@@ -119,15 +129,19 @@ fn decide_on(order: &Order, command: Command, policy: Policy) -> Result<Vec<Even
         }
         (Command::RequestRefund { .. }, status) => Err(Rejection::WrongStatus { status, wish: "refunded" }),
 
-        (Command::RecordRefund { refund, amount }, _) => Ok(match order.refund(refund).map(|refund| refund.state) {
-            Some(RefundState::Requested) => vec![Event::Refunded { refund, amount }],
-            // A failed refund may have been replaced by another one since: it stays failed.
-            Some(RefundState::Done | RefundState::Failed) | None => vec![],
-        }),
-        (Command::FailRefund { refund, detail }, _) => Ok(match order.refund(refund).map(|refund| refund.state) {
-            Some(RefundState::Requested) => vec![Event::RefundFailed { refund, detail }],
-            Some(RefundState::Done | RefundState::Failed) | None => vec![],
-        }),
+        (Command::RecordRefund { refund, amount }, _) => {
+            Ok(match order.refund(refund).map(|refund| refund.state) {
+                Some(RefundState::Requested) => vec![Event::Refunded { refund, amount }],
+                // A failed refund may have been replaced by another one since: it stays failed.
+                Some(RefundState::Done | RefundState::Failed) | None => vec![],
+            })
+        }
+        (Command::FailRefund { refund, detail }, _) => {
+            Ok(match order.refund(refund).map(|refund| refund.state) {
+                Some(RefundState::Requested) => vec![Event::RefundFailed { refund, detail }],
+                Some(RefundState::Done | RefundState::Failed) | None => vec![],
+            })
+        }
     }
 }
 

@@ -54,7 +54,8 @@ fn apply(order: &mut Order, event: &Event) {
         Event::Completed => order.status = Status::Completed,
         Event::Cancelled { by, reason } => {
             order.status = Status::Cancelled;
-            order.reason = Some(Reason { code: by.name().to_owned(), detail: reason.clone(), lines: Vec::new() });
+            order.reason =
+                Some(Reason { code: by.name().to_owned(), detail: reason.clone(), lines: Vec::new() });
         }
         Event::RefundRequested { refund, amount, .. } => {
             order.refunds.push(Refund { id: *refund, amount: *amount, state: RefundState::Requested });
@@ -79,6 +80,8 @@ fn set_refund(order: &mut Order, id: viscount_contracts::RefundId, state: Refund
 impl CancelledBy {
     /// The one of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [CancelledBy::Customer, CancelledBy::Admin, CancelledBy::Deadline].into_iter().find(|by| by.name() == name)
+        [CancelledBy::Customer, CancelledBy::Admin, CancelledBy::Deadline]
+            .into_iter()
+            .find(|by| by.name() == name)
     }
 }

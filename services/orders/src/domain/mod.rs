@@ -13,5 +13,7 @@ pub use command::{CancelledBy, Command, Rejection};
 pub use decide::{Fulfilment, Policy, decide};
 pub use event::Event;
 pub use evolve::{evolve, replay};
-pub use order::{Address, Line, Order, Payment, PaymentMeans, Reason, Refund, RefundState, ShortLine, Status};
+pub use order::{
+    Address, Line, Order, Payment, PaymentMeans, Reason, Refund, RefundState, ShortLine, Status,
+};
 pub use price::{Draft, MAX_LINES, Offer, PriceError, price};

@@ -216,7 +216,12 @@ impl Order {
     }
 
     fn sum_refunds(&self, counts: impl Fn(RefundState) -> bool) -> Money {
-        let amount = self.refunds.iter().filter(|refund| counts(refund.state)).map(|refund| refund.amount.amount()).sum();
+        let amount = self
+            .refunds
+            .iter()
+            .filter(|refund| counts(refund.state))
+            .map(|refund| refund.amount.amount())
+            .sum();
         Money::new(amount, self.total.currency())
     }
 }

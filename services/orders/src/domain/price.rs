@@ -74,7 +74,8 @@ pub fn price<'a>(
     if wanted.is_empty() || wanted.len() > MAX_LINES {
         return Err(PriceError::LineCount);
     }
-    let offers: Vec<_> = wanted.iter().map(|(product, _)| book(*product).filter(|offer| offer.on_sale)).collect();
+    let offers: Vec<_> =
+        wanted.iter().map(|(product, _)| book(*product).filter(|offer| offer.on_sale)).collect();
     let unknown: Vec<usize> =
         offers.iter().enumerate().filter(|(_, offer)| offer.is_none()).map(|(line, _)| line).collect();
     if !unknown.is_empty() {

@@ -93,7 +93,11 @@ fn cancelling_a_paid_order_gives_the_money_back() {
 
 #[test]
 fn a_payment_that_comes_after_the_cancellation_goes_back() {
-    let order = given([created(), Event::Validated, Event::Cancelled { by: CancelledBy::Customer, reason: String::new() }]);
+    let order = given([
+        created(),
+        Event::Validated,
+        Event::Cancelled { by: CancelledBy::Customer, reason: String::new() },
+    ]);
     let noted = order.when(record_payment()).unwrap();
     let back = order.money_back(gbp(4_200), "the order had ended before it was paid");
     assert_eq!(noted, [Event::PaymentNoted(payment()), back]);
@@ -142,7 +146,8 @@ fn two_equal_partial_refunds_are_both_done_but_one_id_only_once() {
         given([created(), Event::Validated, Event::PaymentProcessed(payment()), Event::Completed, requested]);
     assert_eq!(order.when(refund(first)).unwrap(), []);
     assert_eq!(order.when(refund(RefundId::new())).unwrap().len(), 1);
-    let too_much = Command::RequestRefund { refund: RefundId::new(), amount: Some(gbp(3_201)), reason: String::new() };
+    let too_much =
+        Command::RequestRefund { refund: RefundId::new(), amount: Some(gbp(3_201)), reason: String::new() };
     assert_eq!(order.when(too_much), Err(Rejection::RefundTooLarge { left: gbp(3_200) }));
 }
 
@@ -163,12 +168,17 @@ fn what_cannot_be_priced_says_which_line() {
     let book = |id| (id == known).then_some(&offer);
     assert_eq!(price(&[], book), Err(PriceError::LineCount));
     assert_eq!(price(&[(known, one); MAX_LINES + 1], book), Err(PriceError::LineCount));
-    assert_eq!(price(&[(known, one), (unknown, one)], book), Err(PriceError::UnknownProduct { lines: vec![1] }));
+    assert_eq!(
+        price(&[(known, one), (unknown, one)], book),
+        Err(PriceError::UnknownProduct { lines: vec![1] })
+    );
     assert_eq!(price(&[(known, Quantity::new(2).unwrap())], book), Err(PriceError::TooLarge));
 }
 
 fn commands() -> impl Strategy<Value = Command> {
-    let refund_ids = prop::sample::select((0..4u128).map(|n| RefundId::from(uuid::Uuid::from_u128(n))).collect::<Vec<_>>());
+    let refund_ids = prop::sample::select(
+        (0..4u128).map(|n| RefundId::from(uuid::Uuid::from_u128(n))).collect::<Vec<_>>(),
+    );
     let id = refund_ids.clone();
     prop_oneof![
         3 => Just(Command::ConfirmStock),

@@ -90,7 +90,8 @@ pub async fn create(
 fn draft(api: &Api, caller: &Caller, new: NewOrder) -> Result<Draft, Problem> {
     let NewOrder { lines, payment, shipping_address } = new;
     if payment.method != "card" {
-        return Err(Problem::unprocessable("the only method of payment is card").with_error("/payment/method", "card"));
+        return Err(Problem::unprocessable("the only method of payment is card")
+            .with_error("/payment/method", "card"));
     }
     let token = payment.token.as_bytes();
     if token.is_empty() || token.len() > 255 || !token.iter().all(u8::is_ascii_graphic) {
@@ -114,7 +115,8 @@ fn draft(api: &Api, caller: &Caller, new: NewOrder) -> Result<Draft, Problem> {
 
 /// Gives the first answer again, byte for byte.
 pub fn replayed(answer: StoredAnswer) -> HttpResponse {
-    let status = actix_web::http::StatusCode::from_u16(answer.status).unwrap_or(actix_web::http::StatusCode::OK);
+    let status =
+        actix_web::http::StatusCode::from_u16(answer.status).unwrap_or(actix_web::http::StatusCode::OK);
     let mut response = HttpResponse::build(status);
     response.insert_header(("Idempotent-Replayed", "true")).insert_header(header::ContentType::json());
     if let Some(location) = answer.location {

@@ -63,7 +63,13 @@ pub fn routes(app: &mut ServiceConfig, api: &Arc<Api>) {
 #[openapi(
     info(title = "Orders", description = "The order's life, its history and its live stream."),
     paths(
-        create::create, read::list, read::show, read::events, change::cancel, change::refund, stream::stream,
+        create::create,
+        read::list,
+        read::show,
+        read::events,
+        change::cancel,
+        change::refund,
+        stream::stream,
         stream::ticket,
     ),
     components(schemas(wire::OrderBody, wire::EventBody))

@@ -14,7 +14,9 @@ pub fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Rejected(rejection) => rejected(&rejection),
         Refusal::Commit(error) => error.into(),
-        Refusal::KeyTaken => Problem::unavailable("the first answer is not there yet", Duration::from_secs(1)),
+        Refusal::KeyTaken => {
+            Problem::unavailable("the first answer is not there yet", Duration::from_secs(1))
+        }
         Refusal::Store(error) => {
             tracing::warn!(%error, "an order could not be read");
             Problem::unavailable("the order cannot be read at the moment", Duration::from_secs(1))
@@ -28,7 +30,8 @@ fn rejected(rejection: &Rejection) -> Problem {
         Rejection::Unknown => Problem::not_found("order"),
         Rejection::Exists => Problem::conflict("order-exists", "Order exists", detail),
         Rejection::WrongStatus { status, .. } => {
-            Problem::conflict("order-state", "Not possible in this status", detail).with_extension("order_status", status)
+            Problem::conflict("order-state", "Not possible in this status", detail)
+                .with_extension("order_status", status)
         }
         Rejection::RefundTooLarge { left } => Problem::new(422, "refund-too-large", "More than is left")
             .with_detail(detail.clone())
@@ -46,9 +49,13 @@ pub fn unpriced(error: &PriceError) -> Problem {
         PriceError::LineCount => Problem::unprocessable(detail.clone()).with_error("/lines", detail),
         PriceError::UnknownProduct { lines } => {
             let problem = Problem::new(422, "unknown-product", "Unknown product").with_detail(detail.clone());
-            lines.iter().fold(problem, |problem, line| problem.with_error(at(line, "product_id"), detail.clone()))
+            lines
+                .iter()
+                .fold(problem, |problem, line| problem.with_error(at(line, "product_id"), detail.clone()))
         }
-        PriceError::Quantity { line } => Problem::unprocessable(detail.clone()).with_error(at(line, "quantity"), detail),
+        PriceError::Quantity { line } => {
+            Problem::unprocessable(detail.clone()).with_error(at(line, "quantity"), detail)
+        }
         PriceError::Currencies { line } => {
             Problem::unprocessable(detail.clone()).with_error(at(line, "product_id"), detail)
         }

@@ -69,7 +69,9 @@ pub async fn stream(
     let query = query.into_inner();
     match (&query.ticket, &caller.0) {
         (Some(ticket), _) if api.tickets.redeem(ticket, id).await? => {}
-        (Some(_), _) => return Err(Problem::unauthorized("the ticket is used up, expired or for another order")),
+        (Some(_), _) => {
+            return Err(Problem::unauthorized("the ticket is used up, expired or for another order"));
+        }
         (None, Some(caller)) => drop(owned(&api, caller, id).await?),
         (None, None) => return Err(Problem::unauthorized("a token or a ticket is needed")),
     }

@@ -85,7 +85,8 @@ pub struct AddressBody {
 impl AddressBody {
     /// The pointer to and the problem of the first field that cannot be.
     pub fn problem(&self) -> Option<(String, &'static str)> {
-        let fits = |text: &str, most: usize| !text.chars().any(char::is_control) && text.chars().count() <= most;
+        let fits =
+            |text: &str, most: usize| !text.chars().any(char::is_control) && text.chars().count() <= most;
         let filled = |text: &str, most: usize| !text.trim().is_empty() && fits(text, most);
         if !filled(&self.name, 200) {
             return Some(("name".into(), "1 to 200 characters, no control characters"));

@@ -107,7 +107,11 @@ fn line(line: &Line) -> proto::OrderLine {
 }
 
 fn short_line(line: &ShortLine) -> proto::ShortLine {
-    proto::ShortLine { product_id: line.product_id.to_string(), wanted: line.wanted, available: line.available }
+    proto::ShortLine {
+        product_id: line.product_id.to_string(),
+        wanted: line.wanted,
+        available: line.available,
+    }
 }
 
 /// The event that an envelope carries.
@@ -115,7 +119,9 @@ pub fn decode(envelope: &Envelope) -> Result<Event, CodecError> {
     Ok(match envelope.kind.as_ref() {
         "OrderCreated" => {
             let created: proto::OrderCreated = envelope.decode()?;
-            Event::Created(Box::new(draft(created).map_err(|problem| envelope.unreadable::<proto::OrderCreated>(problem))?))
+            Event::Created(Box::new(
+                draft(created).map_err(|problem| envelope.unreadable::<proto::OrderCreated>(problem))?,
+            ))
         }
         "OrderValidated" => Event::Validated,
         "OrderRejected" => {
@@ -129,7 +135,11 @@ pub fn decode(envelope: &Envelope) -> Result<Event, CodecError> {
         }
         "OrderPaymentNoted" => {
             let noted: proto::OrderPaymentNoted = envelope.decode()?;
-            Event::PaymentNoted(payment::<proto::OrderPaymentNoted>(envelope, &noted.payment_id, noted.amount.as_ref())?)
+            Event::PaymentNoted(payment::<proto::OrderPaymentNoted>(
+                envelope,
+                &noted.payment_id,
+                noted.amount.as_ref(),
+            )?)
         }
         "OrderPaymentProcessed" => {
             let paid: proto::OrderPaymentProcessed = envelope.decode()?;
@@ -154,7 +164,8 @@ pub fn decode(envelope: &Envelope) -> Result<Event, CodecError> {
         }
         "OrderRefunded" => {
             let done: proto::OrderRefunded = envelope.decode()?;
-            let (refund, amount) = refund::<proto::OrderRefunded>(envelope, &done.refund_id, done.amount.as_ref())?;
+            let (refund, amount) =
+                refund::<proto::OrderRefunded>(envelope, &done.refund_id, done.amount.as_ref())?;
             Event::Refunded { refund, amount }
         }
         "OrderRefundFailed" => {
@@ -169,13 +180,21 @@ pub fn decode(envelope: &Envelope) -> Result<Event, CodecError> {
     })
 }
 
-fn payment<E: Contract>(envelope: &Envelope, id: &str, amount: Option<&viscount_contracts::events::common::v1::Money>) -> Result<Payment, DecodeError> {
+fn payment<E: Contract>(
+    envelope: &Envelope,
+    id: &str,
+    amount: Option<&viscount_contracts::events::common::v1::Money>,
+) -> Result<Payment, DecodeError> {
     let id: PaymentId = id.parse().map_err(|problem: uuid::Error| envelope.unreadable::<E>(problem))?;
     let amount = Money::try_from(amount).map_err(|problem| envelope.unreadable::<E>(problem))?;
     Ok(Payment { id, amount })
 }
 
-fn refund<E: Contract>(envelope: &Envelope, id: &str, amount: Option<&viscount_contracts::events::common::v1::Money>) -> Result<(RefundId, Money), DecodeError> {
+fn refund<E: Contract>(
+    envelope: &Envelope,
+    id: &str,
+    amount: Option<&viscount_contracts::events::common::v1::Money>,
+) -> Result<(RefundId, Money), DecodeError> {
     let id: RefundId = id.parse().map_err(|problem: uuid::Error| envelope.unreadable::<E>(problem))?;
     let amount = Money::try_from(amount).map_err(|problem| envelope.unreadable::<E>(problem))?;
     Ok((id, amount))
@@ -217,4 +236,3 @@ fn read_short_line(line: &proto::ShortLine) -> Option<ShortLine> {
     let product_id = ProductId::from(Uuid::parse_str(&line.product_id).ok()?);
     Some(ShortLine { product_id, wanted: line.wanted, available: line.available })
 }
-

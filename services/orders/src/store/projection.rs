@@ -97,7 +97,8 @@ impl Orders {
 fn read(row: &PgRow) -> Result<Listed, sqlx::Error> {
     let customer = UserId::from(row.try_get::<Uuid, _>("customer_id")?);
     let currency: Currency = row.try_get::<String, _>("currency")?.parse().map_err(|_| broken("currency"))?;
-    let raw = |json: String, what: &str| serde_json::value::RawValue::from_string(json).map_err(|_| broken(what));
+    let raw =
+        |json: String, what: &str| serde_json::value::RawValue::from_string(json).map_err(|_| broken(what));
     let reason: Option<String> = row.try_get("reason")?;
     let view = OrderView {
         id: OrderId::from(row.try_get::<Uuid, _>("id")?),

@@ -117,14 +117,17 @@ mod tests {
 
         fn head(&self, _: Topic) -> BoxFuture<'_, Result<i64, LogError>> {
             let asked = self.1.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async move { if asked < 10 { Err(LogError::Unavailable("lunch".into())) } else { Ok(0) } })
+            Box::pin(
+                async move { if asked < 10 { Err(LogError::Unavailable("lunch".into())) } else { Ok(0) } },
+            )
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_of_the_log_is_waited_for() {
         let log = Arc::new(Away::default());
-        let following = tokio::time::timeout(Duration::from_secs(60), StreamHub::default().follow(log.clone())).await;
+        let following =
+            tokio::time::timeout(Duration::from_secs(60), StreamHub::default().follow(log.clone())).await;
         assert!(following.is_err(), "the hub should still follow");
         assert_eq!(log.1.load(Ordering::Relaxed), 11);
     }

@@ -13,7 +13,9 @@ use viscount_chassis::{
 };
 use viscount_contracts::{
     OrderId, PaymentId, ProductId, Topic, UserId,
-    events::{catalog::v1 as catalog, common::v1::Money, inventory::v1 as inventory, payments::v1 as payments},
+    events::{
+        catalog::v1 as catalog, common::v1::Money, inventory::v1 as inventory, payments::v1 as payments,
+    },
 };
 use viscount_orders::Config;
 
@@ -41,14 +43,18 @@ impl TestApp {
     pub async fn start_with<const N: usize>(variables: [(&str, &str); N]) -> Self {
         let bed = TestBed::start().await;
         let database = bed.database(&viscount_orders::MIGRATIONS, "orders").await;
-        let (catalog, inventory, payments) =
-            (bed.topic(Topic::Catalog).await, bed.topic(Topic::Inventory).await, bed.topic(Topic::Payments).await);
+        let (catalog, inventory, payments) = (
+            bed.topic(Topic::Catalog).await,
+            bed.topic(Topic::Inventory).await,
+            bed.topic(Topic::Payments).await,
+        );
         let env = Env::from_pairs(variables).with("ORDERS_PORT", "0");
         let config = Config::from_env(&env, database.url).unwrap();
         let running = viscount_orders::start(config.clone(), bed.platform()).await.unwrap();
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let tea = ProductId::new();
-        let app = Self { bed, running, config, catalog, inventory, payments, http, buyer: UserId::new(), tea };
+        let app =
+            Self { bed, running, config, catalog, inventory, payments, http, buyer: UserId::new(), tea };
         app.offer(tea, "Tea", 2_100).await;
         app.until_orderable(tea).await;
         app
@@ -105,11 +111,12 @@ impl TestApp {
     pub async fn until_orderable(&self, product: ProductId) {
         let pool = sqlx::PgPool::connect(&self.config.database.url).await.unwrap();
         eventually(|| async {
-            let known: Option<bool> = sqlx::query_scalar("select on_sale from price_book where product_id = $1")
-                .bind(product.uuid())
-                .fetch_optional(&pool)
-                .await
-                .ok()?;
+            let known: Option<bool> =
+                sqlx::query_scalar("select on_sale from price_book where product_id = $1")
+                    .bind(product.uuid())
+                    .fetch_optional(&pool)
+                    .await
+                    .ok()?;
             known
         })
         .await;
@@ -117,7 +124,8 @@ impl TestApp {
     }
 
     pub async fn post(&self, path: &str, token: &str, key: &str, body: &Value) -> Response {
-        let request = self.http.post(self.url(path)).bearer_auth(token).header("Idempotency-Key", key).json(body);
+        let request =
+            self.http.post(self.url(path)).bearer_auth(token).header("Idempotency-Key", key).json(body);
         request.send().await.unwrap()
     }
 
@@ -157,7 +165,10 @@ impl TestApp {
     pub async fn history(&self, id: OrderId) -> Vec<(i64, String)> {
         let body: Value = self.get(&format!("/v1/orders/{id}/events")).await.json().await.unwrap();
         let items = body["items"].as_array().unwrap();
-        items.iter().map(|e| (e["version"].as_i64().unwrap(), e["type"].as_str().unwrap().to_owned())).collect()
+        items
+            .iter()
+            .map(|e| (e["version"].as_i64().unwrap(), e["type"].as_str().unwrap().to_owned()))
+            .collect()
     }
 
     pub async fn reserved(&self, id: OrderId) {

@@ -28,8 +28,14 @@ fn bad_orders_are_refused_with_pointers_and_leave_nothing_behind() {
             (lines(json!([{"product_id": app.tea, "quantity": 1, "price": 1}])), "/lines/0/price"),
             (lines(json!(vec![line(json!(1)); 1_001])), "/lines"),
             (json!({"lines": [line(json!(1))]}), "/payment"),
-            (json!({"lines": [line(json!(1))], "payment": {"method": "card", "token": "ключ"}}), "/payment/token"),
-            (json!({"lines": [line(json!(1))], "payment": {"method": "card", "token": "a\u{0}b"}}), "/payment/token"),
+            (
+                json!({"lines": [line(json!(1))], "payment": {"method": "card", "token": "ключ"}}),
+                "/payment/token",
+            ),
+            (
+                json!({"lines": [line(json!(1))], "payment": {"method": "card", "token": "a\u{0}b"}}),
+                "/payment/token",
+            ),
         ];
         for (index, (body, pointer)) in cases.into_iter().enumerate() {
             let response = app.create_as(app.buyer, &format!("k{index}"), &body).await;

@@ -77,7 +77,10 @@ fn a_key_survives_a_restart_whatever_has_become_of_the_world() {
         app.withdraw(app.tea).await;
         let app = app.restarted().await;
         let again = app.create_as(app.buyer, "c", &basket).await;
-        assert_eq!((again.status(), &again.headers()["Idempotent-Replayed"]), (StatusCode::CREATED, &"true".parse().unwrap()));
+        assert_eq!(
+            (again.status(), &again.headers()["Idempotent-Replayed"]),
+            (StatusCode::CREATED, &"true".parse().unwrap())
+        );
         assert_eq!(again.text().await.unwrap(), created);
         let again = app.post(&path, &app.token(app.buyer), "r", &all).await;
         assert_eq!((again.status(), again.text().await.unwrap()), (StatusCode::OK, refunded));

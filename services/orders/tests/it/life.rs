@@ -66,7 +66,8 @@ fn a_cancelled_order_that_is_paid_afterwards_gives_the_money_back_once() {
         let id = app.order(1).await;
         let path = format!("/v1/orders/{id}/cancel");
         for _ in 0..2 {
-            let cancelled = app.post(&path, &app.token(app.buyer), "-", &json!({"reason": "changed my mind"})).await;
+            let cancelled =
+                app.post(&path, &app.token(app.buyer), "-", &json!({"reason": "changed my mind"})).await;
             assert_eq!(cancelled.status(), StatusCode::OK);
         }
         app.paid(id, 2_100).await;
@@ -86,10 +87,14 @@ fn a_completed_order_cannot_be_cancelled_any_more() {
     run(async {
         let app = TestApp::start().await;
         let id = app.completed(1).await;
-        let response = app.post(&format!("/v1/orders/{id}/cancel"), &app.token(app.buyer), "-", &json!({})).await;
+        let response =
+            app.post(&format!("/v1/orders/{id}/cancel"), &app.token(app.buyer), "-", &json!({})).await;
         assert_eq!(response.status(), StatusCode::CONFLICT);
         let problem: Value = response.json().await.unwrap();
-        assert_eq!((&problem["type"], &problem["order_status"]), (&json!("/problems/order-state"), &json!("completed")));
+        assert_eq!(
+            (&problem["type"], &problem["order_status"]),
+            (&json!("/problems/order-state"), &json!("completed"))
+        );
     });
 }
 
@@ -150,12 +155,14 @@ fn an_order_of_somebody_else_does_not_exist() {
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         }
         for path in ["cancel", "refund", "stream-ticket"] {
-            let response = app.post(&format!("/v1/orders/{id}/{path}"), &other, "k", &json!({"reason": ""})).await;
+            let response =
+                app.post(&format!("/v1/orders/{id}/{path}"), &other, "k", &json!({"reason": ""})).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         }
         let list = app.http.get(app.url("/v1/orders")).bearer_auth(&other).send().await.unwrap();
         assert_eq!(list.json::<Value>().await.unwrap()["items"], json!([]));
-        let admin = app.http.get(app.url(&format!("/v1/orders/{id}"))).bearer_auth(app.admin()).send().await.unwrap();
+        let admin =
+            app.http.get(app.url(&format!("/v1/orders/{id}"))).bearer_auth(app.admin()).send().await.unwrap();
         assert_eq!(admin.status(), StatusCode::OK);
     });
 }
@@ -172,7 +179,9 @@ fn lists_are_paged_newest_first() {
         let mut path = "/v1/orders?limit=2&status=created".to_owned();
         loop {
             let page: Value = app.get(&path).await.json().await.unwrap();
-            seen.extend(page["items"].as_array().unwrap().iter().map(|o| o["id"].as_str().unwrap().to_owned()));
+            seen.extend(
+                page["items"].as_array().unwrap().iter().map(|o| o["id"].as_str().unwrap().to_owned()),
+            );
             match page["next_cursor"].as_str() {
                 Some(cursor) => path = format!("/v1/orders?limit=2&status=created&cursor={cursor}"),
                 None => break,
@@ -199,7 +208,8 @@ fn a_panic_in_one_order_leaves_the_others_untouched_and_is_visible() {
             app.until_status(id, "validated").await;
         }
         let metrics = app.http.get(app.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        let restarts = metrics.lines().find(|line| line.starts_with("actor_restarts_total{") && line.contains("order"));
+        let restarts =
+            metrics.lines().find(|line| line.starts_with("actor_restarts_total{") && line.contains("order"));
         assert!(restarts.is_some(), "{metrics}");
         let tree = app.http.get(app.url("/v1/ops/actors")).bearer_auth(app.admin()).send().await.unwrap();
         assert!(tree.text().await.unwrap().contains(&struck.to_string()));

@@ -32,7 +32,10 @@ async fn next(socket: &mut Socket) -> Option<(i64, String)> {
         match socket.next().await.unwrap().unwrap() {
             Message::Text(text) => {
                 let event: Value = serde_json::from_str(&text).unwrap();
-                return Some((event["version"].as_i64().unwrap(), event["status"].as_str().unwrap().to_owned()));
+                return Some((
+                    event["version"].as_i64().unwrap(),
+                    event["status"].as_str().unwrap().to_owned(),
+                ));
             }
             Message::Close(frame) => {
                 assert_eq!(u16::from(frame.unwrap().code), 1000);
@@ -80,12 +83,14 @@ fn a_ticket_admits_once() {
         let app = TestApp::start().await;
         let id = app.order(1).await;
         let path = format!("/v1/orders/{id}/stream-ticket");
-        let body: Value = app.post(&path, &app.token(app.buyer), "-", &Value::Null).await.json().await.unwrap();
+        let body: Value =
+            app.post(&path, &app.token(app.buyer), "-", &Value::Null).await.json().await.unwrap();
         let ticket = body["ticket"].as_str().unwrap();
         let mut socket = watch(&app, id, &format!("?ticket={ticket}"), false).await;
         assert_eq!(next(&mut socket).await.unwrap().0, 1);
         socket.send(Message::Close(None)).await.unwrap();
-        let again = app.http.get(app.url(&format!("/v1/orders/{id}/stream?ticket={ticket}"))).send().await.unwrap();
+        let again =
+            app.http.get(app.url(&format!("/v1/orders/{id}/stream?ticket={ticket}"))).send().await.unwrap();
         assert_eq!(again.status(), 401);
     });
 }
@@ -97,7 +102,8 @@ fn server_sent_events_resume_behind_the_last_event_id() {
         let id = app.completed(1).await;
         let events = |after: &'static str| {
             let url = app.url(&format!("/v1/orders/{id}/stream"));
-            let request = app.http.get(url).bearer_auth(app.token(app.buyer)).header("Accept", "text/event-stream");
+            let request =
+                app.http.get(url).bearer_auth(app.token(app.buyer)).header("Accept", "text/event-stream");
             async move { request.header("Last-Event-ID", after).send().await.unwrap() }
         };
         let text = events("2").await.text().await.unwrap();
