@@ -46,7 +46,9 @@ pub async fn run(args: AuditArgs, env: &Env) -> Result<Verdict, Failure> {
     let checked = async {
         let world = World::open(&attached).await?;
         let door = streams::Door::find(env, &home).await?;
-        let terms = Terms { within: args.within, running: door.is_some(), patience: Patience::USUAL };
+        // On a server of somebody else's the services may run where their door cannot be found from here.
+        let running = door.is_some() || env.get("DATABASE_URL").is_some();
+        let terms = Terms { within: args.within, running, patience: Patience::USUAL };
         let mut report = check(&world, &terms).await?;
         streams::check(&world, door.as_ref(), args.streams, &mut report).await?;
         Ok::<_, Failure>(report)

@@ -67,3 +67,16 @@ async fn a_refund_without_an_outcome_is_stuck() {
     let world = Broken::story(|tale| tale.ask_refund(COMPLETED, EXTRA, 100)).await;
     world.breaks(Promise::I2, COMPLETED, &format!("refund {EXTRA} of 100 has no outcome")).await;
 }
+
+#[tokio::test]
+async fn where_no_platform_runs_a_young_order_is_not_waited_for() {
+    let mut tale = GOOD.clone();
+    tale.create(EXTRA, &[(MUG, 1)]);
+    let world = Broken::by(&tale, &[Part::Orders]).await;
+    let report = world.report(&Terms { within: 2 * HOUR, running: false, ..terms() }).await;
+    is_clean(&report);
+    assert!(
+        report.to_string().contains("8 orders, 7200 s, 1 on their way: no platform is running"),
+        "{report}"
+    );
+}
