@@ -49,7 +49,9 @@ impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Config(error) => Failure::Config(error),
-            ServiceError::Http(error @ http::StartError::PortTaken { .. }) => Failure::Usage(error.to_string()),
+            ServiceError::Http(error @ http::StartError::PortTaken { .. }) => {
+                Failure::Usage(error.to_string())
+            }
             other => Failure::Other(other.to_string()),
         }
     }

@@ -46,8 +46,9 @@ impl Home {
     /// `VISCOUNT_DATA_DIR`, default `.viscount`; made when missing.
     pub fn open(env: &Env) -> Result<Self, Failure> {
         let root = PathBuf::from(env.get("VISCOUNT_DATA_DIR").unwrap_or(".viscount"));
-        fs::create_dir_all(&root)
-            .map_err(|error| Failure::Usage(format!("VISCOUNT_DATA_DIR: {} cannot be made: {error}", root.display())))?;
+        fs::create_dir_all(&root).map_err(|error| {
+            Failure::Usage(format!("VISCOUNT_DATA_DIR: {} cannot be made: {error}", root.display()))
+        })?;
         let root = root.canonicalize().map_err(|error| Failure::doing(root.display(), error))?;
         Ok(Self { root })
     }
@@ -71,7 +72,9 @@ impl Home {
     pub fn secret(&self, name: &str) -> Result<String, Failure> {
         let path = self.root.join("secrets.json");
         let mut secrets: BTreeMap<String, String> = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::doing(path.display(), error))?,
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| Failure::doing(path.display(), error))?
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(Failure::doing(path.display(), error)),
         };
@@ -104,7 +107,10 @@ impl Home {
     pub fn endpoints(&self) -> Result<Endpoints, Failure> {
         let path = self.root.join("endpoints.json");
         let bytes = fs::read(&path).map_err(|_| {
-            Failure::Usage(format!("no platform has run on {}: start `viscount up` first", self.root.display()))
+            Failure::Usage(format!(
+                "no platform has run on {}: start `viscount up` first",
+                self.root.display()
+            ))
         })?;
         serde_json::from_slice(&bytes).map_err(|error| Failure::doing(path.display(), error))
     }

@@ -23,7 +23,8 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic there is.
-    pub const ALL: [Topic; 5] = [Topic::Catalog, Topic::Inventory, Topic::Orders, Topic::Payments, Topic::Identity];
+    pub const ALL: [Topic; 5] =
+        [Topic::Catalog, Topic::Inventory, Topic::Orders, Topic::Payments, Topic::Identity];
 
     /// The name on the wire: `<service>.events.v1`.
     pub const fn name(self) -> &'static str {

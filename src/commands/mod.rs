@@ -24,8 +24,8 @@ use crate::{
 /// Runs the command on an actix system of its own.
 pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
     let command = cli.command.unwrap_or(Command::Up);
-    let telemetry = telemetry::init(telemetry_for(&command, &env)?)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let telemetry =
+        telemetry::init(telemetry_for(&command, &env)?).map_err(|error| Failure::Usage(error.to_string()))?;
     let outcome = actix_rt::System::new().block_on(async {
         match command {
             Command::Up => up::run(&env).await,

@@ -18,6 +18,8 @@ pub async fn run(parts: &[Part], env: &Env) -> Result<ExitCode, Failure> {
     if let Some(admin) = &stack.first_admin {
         eprintln!("first start: administrator {} with password {}", admin.email, admin.password);
     }
-    tracing::warn!("the embedded log lives in one process: services in other processes do not get these events");
+    tracing::warn!(
+        "the embedded log lives in one process: services in other processes do not get these events"
+    );
     up::serve(stack).await
 }

@@ -20,8 +20,15 @@ pub fn run(args: &TokenArgs, env: &Env) -> Result<ExitCode, Failure> {
 }
 
 /// A token for `subject`, or for a new user, good for so many minutes.
-pub fn sign(env: &Env, home: &Home, role: Role, subject: Option<UserId>, minutes: u32) -> Result<String, Failure> {
-    let ring = KeyRing::open_or_create(home.keys(env)).map_err(|error| Failure::doing("the signing keys", error))?;
+pub fn sign(
+    env: &Env,
+    home: &Home,
+    role: Role,
+    subject: Option<UserId>,
+    minutes: u32,
+) -> Result<String, Failure> {
+    let ring =
+        KeyRing::open_or_create(home.keys(env)).map_err(|error| Failure::doing("the signing keys", error))?;
     let now = Timestamp::now().as_second();
     let claims = Claims {
         sub: subject.unwrap_or_else(UserId::new),

@@ -19,6 +19,7 @@ impl Attached {
     pub async fn open(env: &Env, home: &Home) -> Result<Self, Failure> {
         if env.get("DATABASE_URL").is_none()
             && let Ok(endpoints) = home.endpoints()
+            && may_live(endpoints.pid)
         {
             let urls = running(home, &endpoints.database)?;
             let asked = PgConnection::connect(urls.get(Part::Orders).unwrap_or_default());
@@ -44,6 +45,13 @@ impl Attached {
             None => Ok(()),
         }
     }
+}
+
+/// False when that process is surely gone. The server that it left behind stops by itself in a moment, so it is taken
+/// over instead of being used for as long as it lasts.
+fn may_live(pid: u32) -> bool {
+    let processes = std::path::Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
 }
 
 /// The URLs on the server of a platform that runs (or ran) there.

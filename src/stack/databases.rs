@@ -30,7 +30,8 @@ impl Server {
                 Ok(Server::Given { admin_url: url.to_owned() })
             }
             None => {
-                let config = DevPostgresConfig { max_connections: 120, ..DevPostgresConfig::new(home.postgres()) };
+                let config =
+                    DevPostgresConfig { max_connections: 120, ..DevPostgresConfig::new(home.postgres()) };
                 Ok(Server::Private(Box::new(DevPostgres::start(config).await?)))
             }
         }
@@ -48,9 +49,12 @@ impl Server {
     pub fn address(&self) -> String {
         match self {
             Server::Private(postgres) => format!("127.0.0.1:{}", postgres.port()),
-            Server::Given { admin_url } => {
-                admin_url.rsplit('@').next().and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned()
-            }
+            Server::Given { admin_url } => admin_url
+                .rsplit('@')
+                .next()
+                .and_then(|rest| rest.split('/').next())
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 

@@ -83,7 +83,11 @@ impl Stack {
         let mut stack = Self {
             running: Vec::new(),
             gateway: None,
-            endpoints: Endpoints { pid: std::process::id(), database: server.address(), ..Endpoints::default() },
+            endpoints: Endpoints {
+                pid: std::process::id(),
+                database: server.address(),
+                ..Endpoints::default()
+            },
             server,
             tree,
             failures,
@@ -114,11 +118,17 @@ impl Stack {
         Ok(stack)
     }
 
-    async fn open_gateway(&mut self, env: &Env, upstreams: Upstreams, verifier: Verifier) -> Result<(), Failure> {
+    async fn open_gateway(
+        &mut self,
+        env: &Env,
+        upstreams: Upstreams,
+        verifier: Verifier,
+    ) -> Result<(), Failure> {
         let mut config = GatewayConfig::from_env(env)?;
         config.upstreams = upstreams;
         config.auth = Auth::Shared(verifier);
-        let gateway = viscount_gateway::start(config).await.map_err(|error| Failure::Usage(error.to_string()))?;
+        let gateway =
+            viscount_gateway::start(config).await.map_err(|error| Failure::Usage(error.to_string()))?;
         self.endpoints.gateway = Some(format!("http://{}", gateway.addr()));
         self.gateway = Some(gateway);
         Ok(())
@@ -168,10 +178,11 @@ impl Stack {
         if let Some(gateway) = gateway {
             gateway.drain(DRAIN / 5).await;
         }
-        let each = futures_util::future::join_all(running.into_iter().rev().map(|(running, arbiter)| async move {
-            running.drain(DRAIN / 2).await;
-            arbiter.stop();
-        }));
+        let each =
+            futures_util::future::join_all(running.into_iter().rev().map(|(running, arbiter)| async move {
+                running.drain(DRAIN / 2).await;
+                arbiter.stop();
+            }));
         each.await;
         let _ = tree.stop(Duration::from_secs(1)).await;
         server.stop().await

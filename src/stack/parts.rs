@@ -61,7 +61,8 @@ pub type Start = Box<dyn FnOnce(Platform) -> Starting + Send>;
 macro_rules! starting {
     ($module:ident, $config:expr) => {{
         let config = $config;
-        let start: Start = Box::new(move |platform| Box::pin(async move { $module::start(config, &platform).await }));
+        let start: Start =
+            Box::new(move |platform| Box::pin(async move { $module::start(config, &platform).await }));
         start
     }};
 }
@@ -154,7 +155,9 @@ impl Part {
             Part::Inventory => starting!(viscount_inventory, viscount_inventory::Config::from_env(env, url)?),
             Part::Orders => starting!(viscount_orders, viscount_orders::Config::from_env(env, url)?),
             Part::Payments => starting!(viscount_payments, viscount_payments::Config::from_env(env, url)?),
-            Part::Simulator => starting!(viscount_simulator, viscount_simulator::SimulatorConfig::from_env(env, url)?),
+            Part::Simulator => {
+                starting!(viscount_simulator, viscount_simulator::SimulatorConfig::from_env(env, url)?)
+            }
             Part::Gateway => return Ok(None),
         }))
     }

@@ -41,7 +41,8 @@ fn the_same_key_a_hundred_times_at_once_is_one_order() {
         let product = platform.product(&admin, 1_000).await;
         let buyer = platform.token("customer").await;
         let order = basket(&product, 1);
-        let answers = join_all((0..100).map(|_| platform.post("/v1/orders", &buyer, "the-one-key", &order))).await;
+        let answers =
+            join_all((0..100).map(|_| platform.post("/v1/orders", &buyer, "the-one-key", &order))).await;
         let mut ids = HashSet::new();
         for answer in answers {
             let answer = answer.unwrap();

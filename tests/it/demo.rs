@@ -8,7 +8,8 @@ fn the_demo_ends_as_it_should_on_an_empty_machine() {
     let output = viscount(home.path()).args(["demo", "--exit"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    for status in ["created", "validated", "paid", "completed", "rejected", "cancelled", "partially_refunded"] {
+    for status in ["created", "validated", "paid", "completed", "rejected", "cancelled", "partially_refunded"]
+    {
         assert!(said.contains(status), "{status} is missing: {said}");
     }
     // What it has left behind is in order, platform running or not.

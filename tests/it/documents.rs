@@ -11,8 +11,15 @@ use crate::platform::{Platform, block_on};
 fn the_merged_openapi_document_is_whole() {
     block_on(async {
         let platform = Platform::start().await;
-        let document: Value =
-            platform.http.get(format!("{}/openapi.json", platform.url)).send().await.unwrap().json().await.unwrap();
+        let document: Value = platform
+            .http
+            .get(format!("{}/openapi.json", platform.url))
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let mut missing = BTreeSet::new();
         references(&document, &mut |reference| {

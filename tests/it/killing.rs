@@ -34,7 +34,7 @@ fn killed_at_every_failpoint_in_the_middle_of_orders_nothing_is_lost_or_doubled(
     block_on(async {
         let mut platform = Platform::start().await;
         let admin = platform.token("admin").await;
-        let product = platform.product(&admin, 1_000_000).await;
+        let product = platform.product(&admin, 500_000).await;
         let buyer = platform.token("customer").await;
         let mut accepted = Vec::new();
         for (point, passes) in POINTS {
@@ -60,7 +60,7 @@ async fn order_until_it_dies(platform: &mut Platform, buyer: &str, product: &str
     let broken = AtomicUsize::new(0);
     let clients = join_all((0..8).map(|_| async {
         let mut accepted = Vec::new();
-        while broken.load(Ordering::Relaxed) == 0 && accepted.len() < 2_000 {
+        while broken.load(Ordering::Relaxed) == 0 && accepted.len() < 500 {
             let key = Uuid::now_v7().to_string();
             match platform.post("/v1/orders", buyer, &key, &basket(product, 1)).await {
                 Ok(response) if response.status() == StatusCode::CREATED => {

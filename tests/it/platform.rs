@@ -23,7 +23,11 @@ pub struct Platform {
 /// The program under test.
 pub fn viscount(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_viscount"));
-    command.env("VISCOUNT_DATA_DIR", home).env("VISCOUNT_PORT", "0").env_remove("DATABASE_URL").env_remove("FAILPOINTS");
+    command
+        .env("VISCOUNT_DATA_DIR", home)
+        .env("VISCOUNT_PORT", "0")
+        .env_remove("DATABASE_URL")
+        .env_remove("FAILPOINTS");
     command
 }
 
@@ -42,7 +46,9 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(60), looking).await.unwrap_or_else(|_| panic!("{what} should have come within a minute"))
+    timeout(Duration::from_secs(60), looking)
+        .await
+        .unwrap_or_else(|_| panic!("{what} should have come within a minute"))
 }
 
 impl Platform {
@@ -53,7 +59,8 @@ impl Platform {
     pub async fn start_with<const N: usize>(variables: [(&'static str, String); N]) -> Self {
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let home = tempfile::tempdir().unwrap();
-        let mut platform = Self { home, child: None, http, url: String::new(), variables: variables.to_vec() };
+        let mut platform =
+            Self { home, child: None, http, url: String::new(), variables: variables.to_vec() };
         platform.start_again().await;
         platform
     }
@@ -67,7 +74,11 @@ impl Platform {
     /// Starts it with failpoints armed; it may die before it serves.
     pub async fn start_armed(&mut self, failpoints: &str) {
         let _ = std::fs::remove_file(self.home.path().join("endpoints.json"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("up.log")).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.home.path().join("up.log"))
+            .unwrap();
         let mut command = viscount(self.home.path());
         command.arg("up").stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
         if !failpoints.is_empty() {
@@ -100,7 +111,14 @@ impl Platform {
         // The catalogue of a first start comes in after the doors are open.
         let (http, url) = (self.http.clone(), self.url.clone());
         eventually("products in stock", || async {
-            let page: Value = http.get(format!("{url}/v1/products?in_stock=true&limit=200")).send().await.ok()?.json().await.ok()?;
+            let page: Value = http
+                .get(format!("{url}/v1/products?in_stock=true&limit=200"))
+                .send()
+                .await
+                .ok()?
+                .json()
+                .await
+                .ok()?;
             (page["items"].as_array()?.len() >= 20).then_some(())
         })
         .await;
@@ -166,8 +184,9 @@ impl Platform {
         request.header("Idempotency-Key", key).json(body).send().await
     }
 
-    /// A new product with so many pieces, ready to be ordered.
+    /// A new product with so many pieces (fewer than a million), ready to be ordered.
     pub async fn product(&self, admin: &str, pieces: u32) -> String {
+        assert!(pieces < 1_000_000, "the probe below must be refused");
         let sku = Uuid::now_v7().to_string();
         let new = json!({"sku": sku, "name": "A thing", "price": {"amount": 1_250, "currency": "GBP"}});
         let made: Value = self.post("/v1/products", admin, "-", &new).await.unwrap().json().await.unwrap();
@@ -179,7 +198,8 @@ impl Platform {
         let customer = self.token("customer").await;
         eventually("the product in the price book", || async {
             let order = basket(&id, 1_000_000);
-            let response = self.post("/v1/orders", &customer, &Uuid::now_v7().to_string(), &order).await.ok()?;
+            let response =
+                self.post("/v1/orders", &customer, &Uuid::now_v7().to_string(), &order).await.ok()?;
             (response.status() == StatusCode::CREATED).then_some(())
         })
         .await;
@@ -188,7 +208,13 @@ impl Platform {
 
     pub async fn until_final(&self, token: &str, order: &str) -> String {
         eventually(&format!("the end of order {order}"), || async {
-            let response = self.http.get(format!("{}/v1/orders/{order}", self.url)).bearer_auth(token).send().await.ok()?;
+            let response = self
+                .http
+                .get(format!("{}/v1/orders/{order}", self.url))
+                .bearer_auth(token)
+                .send()
+                .await
+                .ok()?;
             let order: Value = response.json().await.ok()?;
             let status = order["status"].as_str()?;
             (!matches!(status, "created" | "validated" | "paid")).then(|| status.to_owned())

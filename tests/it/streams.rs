@@ -10,7 +10,13 @@ use uuid::Uuid;
 
 use crate::platform::{Platform, basket, block_on, eventually};
 
-async fn watch(platform: &Platform, token: &str, order: &str, after: i64, most: usize) -> Option<Vec<(i64, String)>> {
+async fn watch(
+    platform: &Platform,
+    token: &str,
+    order: &str,
+    after: i64,
+    most: usize,
+) -> Option<Vec<(i64, String)>> {
     let url = format!("{}/v1/orders/{order}/stream?after={after}", platform.url).replacen("http", "ws", 1);
     let mut request = url.into_client_request().unwrap();
     request.headers_mut().insert("Authorization", format!("Bearer {token}").parse().unwrap());
@@ -64,12 +70,14 @@ fn a_stream_goes_on_without_a_gap_or_a_repeat_after_a_reconnect_and_after_a_kill
         platform.kill();
         platform.start_again().await;
         let last = seen.last().unwrap().0;
-        let rest = eventually("the rest of the story", || watch(&platform, &buyer, &order, last, usize::MAX)).await;
+        let rest =
+            eventually("the rest of the story", || watch(&platform, &buyer, &order, last, usize::MAX)).await;
         seen.extend(rest);
         assert_eq!(seen, story());
 
         let sse = platform.http.get(format!("{}/v1/orders/{order}/stream", platform.url)).bearer_auth(&buyer);
-        let sse = sse.header("Accept", "text/event-stream").header("Last-Event-ID", "1").send().await.unwrap();
+        let sse =
+            sse.header("Accept", "text/event-stream").header("Last-Event-ID", "1").send().await.unwrap();
         assert_eq!(sse.headers()["Content-Type"], "text/event-stream");
         let text = sse.text().await.unwrap();
         let ids: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();

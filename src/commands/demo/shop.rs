@@ -25,7 +25,8 @@ impl Shop {
         let post = |path: &str, body: Value| http.post(format!("{url}{path}")).json(&body);
         let new = json!({"email": email, "password": password, "name": "Demo Customer"});
         expect(post("/v1/users", new), 201).await?;
-        let session = expect(post("/v1/auth/login", json!({"email": email, "password": password})), 200).await?;
+        let session =
+            expect(post("/v1/auth/login", json!({"email": email, "password": password})), 200).await?;
         let token = text(&session, "access_token")?;
         let found = expect(http.get(format!("{url}/v1/products?in_stock=true&limit=50")), 200).await?;
         let products = found["items"].as_array().cloned().unwrap_or_default();

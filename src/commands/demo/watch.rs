@@ -54,7 +54,8 @@ pub async fn watch<'a>(
 }
 
 fn read(text: &str, since: Instant, paint: &Paint) -> Result<Seen, Failure> {
-    let event: Value = serde_json::from_str(text).map_err(|error| Failure::doing("the order's websocket", error))?;
+    let event: Value =
+        serde_json::from_str(text).map_err(|error| Failure::doing("the order's websocket", error))?;
     let field = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
     let (version, status) = (event["version"].as_i64().unwrap_or_default(), field("status"));
     let millis = since.elapsed().as_secs_f64() * 1e3;
