@@ -74,7 +74,8 @@ pub async fn adjust(
             Ok(HttpResponse::Ok().insert_header(header::ContentType::json()).body(answer.body))
         }
         Err(AdjustError::KeyTaken) => Ok(replayed(api.idempotency.replay(ticket.claim()).await?)),
-        Err(error) => Err(not_adjusted(error)),
+        // A process that has forgotten the key decides the retry in the world that the first request has left.
+        Err(error) => Ok(replayed(api.idempotency.replay_or(ticket.claim(), not_adjusted(error)).await?)),
     }
 }
 
