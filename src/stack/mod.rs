@@ -166,7 +166,7 @@ impl Stack {
         }
     }
 
-    /// Stops in order: the door first, then services from the last to the first, then the database. Within ten
+    /// Stops in order: the door first, then all services side by side, then the database. Within ten
     /// seconds; a second signal stops at once.
     pub async fn drain(self) -> Result<(), Failure> {
         actix_rt::spawn(async {
