@@ -4,7 +4,7 @@ mod attached;
 mod databases;
 mod parts;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix_rt::Arbiter;
 use tokio::sync::{mpsc, oneshot};
@@ -242,13 +242,6 @@ fn with_defaults(env: &Env, home: &Home) -> Result<Env, Failure> {
         }
     }
     Ok(env)
-}
-
-/// Where a service would be found if it listened there.
-pub fn free_port() -> Result<u16, Failure> {
-    let listener = std::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let port = listener.and_then(|listener| listener.local_addr()).map(|addr| addr.port());
-    port.map_err(|error| Failure::doing("no free port", error))
 }
 
 impl Part {

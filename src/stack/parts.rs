@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use tokio::sync::mpsc::{self, Sender};
 use viscount_chassis::{
     config::{ConfigError, Env},
+    ports,
     service::{Platform, Running, ServiceError},
 };
 use viscount_gateway::GatewayConfig;
@@ -179,7 +180,7 @@ pub fn check_all(env: &Env, parts: &[Part]) -> Result<(), Failure> {
 pub fn port_of_identity(env: &Env, parts: &[Part]) -> Result<u16, Failure> {
     let port = env.parse_or("IDENTITY_PORT", 8088)?;
     if port == 0 && parts.contains(&Part::Identity) {
-        return super::free_port();
+        return ports::free_port().map_err(|error| Failure::doing("no free port", error));
     }
     Ok(port)
 }

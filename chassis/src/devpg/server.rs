@@ -233,16 +233,14 @@ impl Start<'_> {
 
     /// The port of the last run when it is free, so that a URL noted down stays good.
     fn free_port(&self, tries: u32) -> Result<u16, DevPgError> {
-        let bind =
-            |port: u16| TcpListener::bind(("127.0.0.1", port)).and_then(|listener| listener.local_addr());
         let last = fs::read_to_string(self.folder.port()).ok().and_then(|text| text.trim().parse().ok());
         if let Some(last) = last
             && tries == 0
-            && bind(last).is_ok()
+            && TcpListener::bind(("127.0.0.1", last)).is_ok()
         {
             return Ok(last);
         }
-        Ok(bind(0).map_err(|error| DevPgError::Start(format!("no free port: {error}")))?.port())
+        crate::ports::free_port().map_err(|error| DevPgError::Start(format!("no free port: {error}")))
     }
 
     fn arguments(&self, port: u16) -> Vec<String> {

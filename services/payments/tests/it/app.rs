@@ -1,6 +1,6 @@
 //! The surroundings of every test: payments, the simulated provider, and a topic of orders.
 
-use std::{collections::BTreeMap, net::TcpListener, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -397,7 +397,7 @@ async fn database(bed: &TestBed, migrations: &'static sqlx::migrate::Migrator, n
     bed.database(migrations, name).await
 }
 
-/// A port that is free now. The bank must come back under the address that payments knows.
+/// A port of its own. The bank must come back under the address that payments knows.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    viscount_chassis::ports::free_port().unwrap()
 }
