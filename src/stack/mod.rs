@@ -13,7 +13,8 @@ use viscount_chassis::{
     auth::{AuthConfig, JwksSource, Verifier},
     config::Env,
     log::EmbeddedLog,
-    service::{Platform, Running, ServiceError},
+    service::{Platform, Running},
+    thread_name::name_this_thread,
 };
 use viscount_gateway::{Auth, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
 use viscount_identity::FirstAdmin;
@@ -37,7 +38,7 @@ const FAILURES: usize = 16;
 /// Everything that runs in this process.
 pub struct Stack {
     running: Vec<(Running, Arbiter)>,
-    gateway: Option<GatewayHandle>,
+    gateway: Option<(GatewayHandle, Arbiter)>,
     server: Server,
     tree: Supervisor,
     failures: mpsc::Receiver<(&'static str, String)>,
@@ -98,7 +99,8 @@ impl Stack {
         for part in Part::STARTING_ORDER.into_iter().filter(|part| parts.contains(part)) {
             let Some(start) = part.start(&env, &urls, announce.clone())? else { continue };
             let platform = platform.clone();
-            let (running, arbiter) = on_own_thread(move || start(platform)).await?;
+            let (running, arbiter) = on_own_thread(part.name(), move || start(platform)).await?;
+            let running = running?;
             let addr = running.addr();
             if part == Part::Simulator && env.get("PAYMENTS_PROVIDER_URL").is_none() {
                 env = env.with("PAYMENTS_PROVIDER_URL", format!("http://{addr}"));
@@ -127,10 +129,10 @@ impl Stack {
         let mut config = GatewayConfig::from_env(env)?;
         config.upstreams = upstreams;
         config.auth = Auth::Shared(verifier);
-        let gateway =
-            viscount_gateway::start(config).await.map_err(|error| Failure::Usage(error.to_string()))?;
+        let (gateway, arbiter) = on_own_thread("gateway", move || viscount_gateway::start(config)).await?;
+        let gateway = gateway.map_err(|error| Failure::Usage(error.to_string()))?;
         self.endpoints.gateway = Some(format!("http://{}", gateway.addr()));
-        self.gateway = Some(gateway);
+        self.gateway = Some((gateway, arbiter));
         Ok(())
     }
 
@@ -175,8 +177,9 @@ impl Stack {
             std::process::exit(130);
         });
         let Self { running, gateway, server, tree, .. } = self;
-        if let Some(gateway) = gateway {
+        if let Some((gateway, arbiter)) = gateway {
             gateway.drain(DRAIN / 5).await;
+            arbiter.stop();
         }
         let each =
             futures_util::future::join_all(running.into_iter().rev().map(|(running, arbiter)| async move {
@@ -189,23 +192,24 @@ impl Stack {
     }
 }
 
-/// Runs a service on a thread of its own, where its actors live.
-async fn on_own_thread<F, Fut>(start: F) -> Result<(Running, Arbiter), Failure>
+/// Starts something on a thread of its own, where its actors and tasks then live.
+async fn on_own_thread<F, Fut, T>(name: &'static str, start: F) -> Result<(T, Arbiter), Failure>
 where
     F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Running, ServiceError>> + 'static,
+    Fut: Future<Output = T> + 'static,
+    T: Send + 'static,
 {
     let arbiter = Arbiter::new();
     let (started, outcome) = oneshot::channel();
     arbiter.spawn_fn(move || {
+        name_this_thread(name);
         actix_rt::spawn(async move {
             let _ = started.send(start().await);
         });
     });
     match outcome.await {
-        Ok(Ok(running)) => Ok((running, arbiter)),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Failure::Other("a service's thread ended while it was starting".to_owned())),
+        Ok(outcome) => Ok((outcome, arbiter)),
+        Err(_) => Err(Failure::Other(format!("the thread of {name} ended while it was starting"))),
     }
 }
 

@@ -21,6 +21,7 @@ use super::ops::{self, Ops};
 use super::routes::Routes;
 use crate::auth::Verifier;
 use crate::telemetry;
+use crate::thread_name::name_this_thread;
 
 /// How long an idle connection is kept. Longer than the gateway keeps its own, so that the gateway closes first and
 /// never sends into a connection that we are just closing.
@@ -146,7 +147,7 @@ pub fn serve(
     let routes = Routes::from_openapi(&spec.openapi);
     let ops = Ops::new(&spec);
     let layer = Layer::new(spec.service, spec.deadline, routes.clone());
-    let verifier = spec.verifier.clone();
+    let (verifier, service) = (spec.verifier.clone(), spec.service);
     let connections = Connections::new(spec.service);
     let bind_error = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => {
@@ -160,6 +161,7 @@ pub fn serve(
         },
     };
     let server = HttpServer::new(move || {
+        name_this_thread(&format!("{service}-http"));
         let layer = layer.clone();
         App::new()
             .app_data(limits)
