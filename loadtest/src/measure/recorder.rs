@@ -1,0 +1,549 @@
+//! What the load has seen, written down as it happens: histograms, counts by outcome, and a line for every second.
+//!
+//! One recorder belongs to one phase. It lives on the generator's only thread, so it needs no locks, and it is cheap:
+//! what it costs is what the platform cannot use.
+//!
+//! Two times are kept for every request. The *latency* counts from the moment the request was meant to start: when the
+//! generator or the server is behind, the waiting is part of it, so that a stall cannot hide the requests that it held
+//! back (coordinated omission, Gil Tene). The *service time* counts from the moment it was sent.
+//!
+//! Requests that were meant to start during the warm-up are in the line of their second, and nowhere else.
+
+use std::{
+    cell::{Ref, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use jiff::Timestamp;
+use viscount_contracts::OrderId;
+
+use super::histogram::{histogram, millis, record};
+
+/// More kinds of problems or breakages than this are counted together.
+const KINDS: usize = 64;
+/// The kind of what is counted together.
+const OTHER: &str = "other";
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'a> {
+    /// As it was meant to, with this status.
+    Good(u16),
+    /// With a problem document.
+    Problem {
+        /// Its status.
+        status: u16,
+        /// Its type, such as `/problems/too-late`.
+        kind: &'a str,
+        /// When to come again, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// Without an answer, for this reason.
+    Broken(&'a str),
+}
+
+/// Everything about one kind of request, the warm-up left out.
+pub struct Operation {
+    /// Requests that have ended.
+    pub count: u64,
+    /// Those that ended as they were meant to.
+    pub good: u64,
+    /// Those that were told to come later: 429 and 503.
+    pub refused: u64,
+    /// Refusals that did not say when to come again.
+    pub refused_without_time: u64,
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Problems by type, refusals among them.
+    pub problems: BTreeMap<String, u64>,
+    /// Requests without an answer, by reason.
+    pub broken: BTreeMap<String, u64>,
+    /// From the intended start to the end, however it ended, refusals apart: their speed is no merit.
+    pub latency: Histogram<u64>,
+    /// From sending to the end, refusals apart.
+    pub service: Histogram<u64>,
+    /// From the intended start to the refusal.
+    pub refusal: Histogram<u64>,
+}
+
+/// One second of the load, counted from its begin, warm-up included.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Second {
+    /// Requests sent in it.
+    pub started: u64,
+    /// Requests that ended well in it.
+    pub good: u64,
+    /// Requests that were refused in it.
+    pub refused: u64,
+    /// Requests that ended otherwise in it.
+    pub failed: u64,
+    /// Median latency of the requests that ended in it, in milliseconds.
+    pub p50_ms: f64,
+    /// Their 99th percentile.
+    pub p99_ms: f64,
+    /// Streams that were open at its end.
+    pub open_streams: u64,
+    /// Users there were at its end.
+    pub users: u64,
+}
+
+/// An order that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Accepted {
+    /// Which.
+    pub order: OrderId,
+    /// Whose.
+    pub customer: u32,
+    /// Whether it was meant to be placed after the warm-up.
+    pub measured: bool,
+}
+
+/// Streams, as their clients saw them.
+pub struct Streams {
+    /// From what the message says happened to its arrival.
+    pub delivery: Histogram<u64>,
+    /// Streams that are open.
+    pub open: usize,
+    /// The most that were open at once.
+    pub most: usize,
+}
+
+/// How far the load is, for people who watch.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Progress {
+    /// Since the begin.
+    pub elapsed: Duration,
+    /// Whether the warm-up is over.
+    pub measuring: bool,
+    /// Requests that have been made altogether.
+    pub requests: u64,
+    /// Orders that have been accepted altogether.
+    pub accepted: u64,
+    /// Requests that ended neither well nor in a refusal, altogether.
+    pub failed: u64,
+    /// Refusals altogether.
+    pub refused: u64,
+    /// Open streams.
+    pub open_streams: usize,
+    /// Users.
+    pub users: usize,
+}
+
+/// What has been seen.
+pub struct Recorder {
+    warm_up: Duration,
+    seen: RefCell<Seen>,
+}
+
+struct Seen {
+    began: Option<(Instant, Timestamp)>,
+    ended: Option<Instant>,
+    operations: Vec<(&'static str, Operation)>,
+    seconds: Vec<Second>,
+    /// Latencies of the requests that ended in the second that goes on.
+    now: (usize, Histogram<u64>),
+    accepted: Vec<Accepted>,
+    streams: Streams,
+    behind: Histogram<u64>,
+    users: (usize, usize),
+    totals: Progress,
+}
+
+impl Recorder {
+    /// Nothing seen yet; what is meant to start within the warm-up is not measured.
+    pub fn new(warm_up: Duration) -> Rc<Self> {
+        let seen = Seen {
+            began: None,
+            ended: None,
+            operations: Vec::new(),
+            seconds: Vec::new(),
+            now: (0, histogram()),
+            accepted: Vec::new(),
+            streams: Streams { delivery: histogram(), open: 0, most: 0 },
+            behind: histogram(),
+            users: (0, 0),
+            totals: Progress::default(),
+        };
+        Rc::new(Self { warm_up, seen: RefCell::new(seen) })
+    }
+
+    /// The load starts now. What is told before is not recorded.
+    pub fn begin(&self) {
+        self.seen.borrow_mut().began = Some((Instant::now(), Timestamp::now()));
+    }
+
+    /// The load is over: nothing starts any more. What is under way still counts.
+    pub fn end(&self) {
+        self.seen.borrow_mut().ended.get_or_insert_with(Instant::now);
+    }
+
+    /// A request has ended. `operation` is a fixed name such as `order` or `browse`. `intended` is when it was meant to
+    /// start: by the schedule in an open loop, when it was sent in a closed one.
+    pub fn request(&self, operation: &'static str, intended: Instant, sent: Instant, outcome: Outcome<'_>) {
+        self.request_at(operation, intended, sent, Instant::now(), outcome);
+    }
+
+    fn request_at(
+        &self,
+        operation: &'static str,
+        intended: Instant,
+        sent: Instant,
+        ended: Instant,
+        outcome: Outcome<'_>,
+    ) {
+        let mut seen = self.seen.borrow_mut();
+        let Some((began, _)) = seen.began else { return };
+        let latency = ended.saturating_duration_since(intended);
+        seen.second(began, sent).started += 1;
+        seen.totals.requests += 1;
+        let refused = outcome.is_refusal();
+        if !refused {
+            seen.latency(began, ended, latency);
+        }
+        let second = seen.second(began, ended);
+        match outcome {
+            Outcome::Good(_) => second.good += 1,
+            _ if refused => second.refused += 1,
+            _ => second.failed += 1,
+        }
+        match outcome {
+            Outcome::Good(_) => {}
+            _ if refused => seen.totals.refused += 1,
+            _ => seen.totals.failed += 1,
+        }
+        if intended.saturating_duration_since(began) < self.warm_up {
+            return;
+        }
+        let service = ended.saturating_duration_since(sent);
+        seen.operation(operation).add(latency, service, outcome);
+    }
+
+    /// A 201 was seen; the order is looked for in the history afterwards.
+    pub fn accepted(&self, order: OrderId, customer: u32, intended: Instant) {
+        let mut seen = self.seen.borrow_mut();
+        let Some((began, _)) = seen.began else { return };
+        let measured = intended.saturating_duration_since(began) >= self.warm_up;
+        seen.accepted.push(Accepted { order, customer, measured });
+        seen.totals.accepted += 1;
+    }
+
+    /// A message of a stream has arrived so long after what it tells happened.
+    pub fn delivered(&self, commit_to_client: Duration) {
+        let mut seen = self.seen.borrow_mut();
+        let measuring = seen.began.is_some_and(|(began, _)| began.elapsed() >= self.warm_up);
+        if measuring {
+            record(&mut seen.streams.delivery, commit_to_client);
+        }
+    }
+
+    /// So many streams are open now.
+    pub fn open_streams(&self, now: usize) {
+        let mut seen = self.seen.borrow_mut();
+        seen.streams.open = now;
+        seen.streams.most = seen.streams.most.max(now);
+        seen.gauges();
+    }
+
+    /// The generator started an arrival so late.
+    pub fn behind(&self, late: Duration) {
+        let mut seen = self.seen.borrow_mut();
+        let measuring = seen.began.is_some_and(|(began, _)| began.elapsed() >= self.warm_up);
+        if measuring {
+            record(&mut seen.behind, late);
+        }
+    }
+
+    /// There are so many users now.
+    pub fn users(&self, now: usize) {
+        let mut seen = self.seen.borrow_mut();
+        seen.users = (now, seen.users.1.max(now));
+        seen.gauges();
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let seen = self.seen.borrow();
+        let elapsed = seen.began.map_or(Duration::ZERO, |(began, _)| began.elapsed());
+        Progress {
+            elapsed,
+            measuring: elapsed >= self.warm_up,
+            open_streams: seen.streams.open,
+            users: seen.users.0,
+            ..seen.totals
+        }
+    }
+
+    /// The last second that is over, for people who watch.
+    pub fn last_second(&self) -> Option<Second> {
+        let mut seen = self.seen.borrow_mut();
+        let (began, _) = seen.began?;
+        let now = seen.began.map_or(0, |_| began.elapsed().as_secs() as usize);
+        seen.turn(now);
+        now.checked_sub(1).and_then(|last| seen.seconds.get(last).cloned())
+    }
+
+    /// The warm-up.
+    pub fn warm_up(&self) -> Duration {
+        self.warm_up
+    }
+
+    /// When it began, by this machine's clocks.
+    pub fn began(&self) -> Option<(Instant, Timestamp)> {
+        self.seen.borrow().began
+    }
+
+    /// How long the load was, warm-up included; up to now while it goes on.
+    pub fn lasted(&self) -> Duration {
+        let seen = self.seen.borrow();
+        let Some((began, _)) = seen.began else { return Duration::ZERO };
+        seen.ended.map_or_else(|| began.elapsed(), |ended| ended.saturating_duration_since(began))
+    }
+
+    /// How long was measured: without the warm-up.
+    pub fn measured(&self) -> Duration {
+        self.lasted().saturating_sub(self.warm_up)
+    }
+
+    /// Every kind of request by its name.
+    pub fn operations(&self) -> Ref<'_, [(&'static str, Operation)]> {
+        Ref::map(self.seen.borrow(), |seen| seen.operations.as_slice())
+    }
+
+    /// Every second.
+    pub fn seconds(&self) -> Vec<Second> {
+        let mut seen = self.seen.borrow_mut();
+        let beyond = seen.seconds.len();
+        seen.turn(beyond);
+        seen.seconds.clone()
+    }
+
+    /// The accepted orders; those of the warm-up as well, since they may not be lost either.
+    pub fn orders(&self) -> Ref<'_, [Accepted]> {
+        Ref::map(self.seen.borrow(), |seen| seen.accepted.as_slice())
+    }
+
+    /// The streams.
+    pub fn streams(&self) -> Ref<'_, Streams> {
+        Ref::map(self.seen.borrow(), |seen| &seen.streams)
+    }
+
+    /// How late the generator was.
+    pub fn lateness(&self) -> Ref<'_, Histogram<u64>> {
+        Ref::map(self.seen.borrow(), |seen| &seen.behind)
+    }
+
+    /// The most users there were.
+    pub fn most_users(&self) -> usize {
+        self.seen.borrow().users.1
+    }
+}
+
+impl Seen {
+    fn operation(&mut self, name: &'static str) -> &mut Operation {
+        let known = self.operations.iter().position(|(known, _)| std::ptr::eq(*known, name) || *known == name);
+        let at = known.unwrap_or_else(|| {
+            self.operations.push((name, Operation::new()));
+            self.operations.len() - 1
+        });
+        &mut self.operations[at].1
+    }
+
+    fn second(&mut self, began: Instant, at: Instant) -> &mut Second {
+        let number = at.saturating_duration_since(began).as_secs() as usize;
+        if number >= self.seconds.len() {
+            let gauges =
+                Second { open_streams: self.streams.open as u64, users: self.users.0 as u64, ..Second::default() };
+            self.seconds.resize(number + 1, gauges);
+        }
+        &mut self.seconds[number]
+    }
+
+    fn latency(&mut self, began: Instant, ended: Instant, latency: Duration) {
+        self.turn(ended.saturating_duration_since(began).as_secs() as usize);
+        record(&mut self.now.1, latency);
+    }
+
+    /// Another second goes on: the last one's percentiles are known. Requests end in the order of time.
+    fn turn(&mut self, number: usize) {
+        let (last, latencies) = &mut self.now;
+        if number <= *last {
+            return;
+        }
+        if let Some(second) = self.seconds.get_mut(*last).filter(|_| !latencies.is_empty()) {
+            second.p50_ms = millis(latencies.value_at_quantile(0.5));
+            second.p99_ms = millis(latencies.value_at_quantile(0.99));
+        }
+        latencies.reset();
+        *last = number;
+    }
+
+    /// The second that goes on shows how many streams and users there are.
+    fn gauges(&mut self) {
+        let Some((began, _)) = self.began else { return };
+        let (streams, users) = (self.streams.open as u64, self.users.0 as u64);
+        let second = self.second(began, Instant::now());
+        second.open_streams = streams;
+        second.users = users;
+    }
+}
+
+impl Outcome<'_> {
+    /// Whether it says: later.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Problem { status: 429 | 503, .. })
+    }
+}
+
+impl Operation {
+    fn new() -> Self {
+        Self {
+            count: 0,
+            good: 0,
+            refused: 0,
+            refused_without_time: 0,
+            statuses: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            latency: histogram(),
+            service: histogram(),
+            refusal: histogram(),
+        }
+    }
+
+    fn add(&mut self, latency: Duration, service: Duration, outcome: Outcome<'_>) {
+        self.count += 1;
+        if outcome.is_refusal() {
+            self.refused += 1;
+            record(&mut self.refusal, latency);
+        } else {
+            record(&mut self.latency, latency);
+            record(&mut self.service, service);
+        }
+        match outcome {
+            Outcome::Good(status) => {
+                self.good += 1;
+                *self.statuses.entry(status).or_default() += 1;
+            }
+            Outcome::Problem { status, kind, retry_after } => {
+                self.refused_without_time += u64::from(outcome.is_refusal() && retry_after.is_none());
+                *self.statuses.entry(status).or_default() += 1;
+                count(&mut self.problems, kind);
+            }
+            Outcome::Broken(why) => count(&mut self.broken, why),
+        }
+    }
+}
+
+/// One more of this kind. The name is copied only once, and what a server makes up cannot fill the memory.
+fn count(counts: &mut BTreeMap<String, u64>, kind: &str) {
+    let kind = if counts.len() >= KINDS && !counts.contains_key(kind) { OTHER } else { kind };
+    match counts.get_mut(kind) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(kind.to_owned(), 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::measure::histogram::Quantiles;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn begun(warm_up: Duration) -> (Rc<Recorder>, Instant) {
+        let recorder = Recorder::new(warm_up);
+        recorder.begin();
+        let (began, _) = recorder.began().unwrap();
+        (recorder, began)
+    }
+
+    fn problem(status: u16, kind: &str) -> Outcome<'_> {
+        Outcome::Problem { status, kind, retry_after: None }
+    }
+
+    #[test]
+    fn nothing_counts_before_the_load_begins() {
+        let recorder = Recorder::new(Duration::ZERO);
+        let now = Instant::now();
+        recorder.request("order", now, now, Outcome::Good(201));
+        assert!(recorder.operations().is_empty() && recorder.seconds().is_empty());
+    }
+
+    #[test]
+    fn the_warm_up_is_left_out_by_the_intended_start() {
+        let (recorder, began) = begun(2 * SECOND);
+        let good = Outcome::Good(200);
+        // Meant for the warm-up, and so slow that it ends long after it.
+        recorder.request_at("browse", began + SECOND, began + SECOND, began + 5 * SECOND, good);
+        recorder.request_at("browse", began + 2 * SECOND, began + 2 * SECOND, began + 2 * SECOND + MS, good);
+        let operations = recorder.operations();
+        let (name, browse) = &operations[0];
+        assert_eq!((*name, browse.count, browse.good), ("browse", 1, 1));
+        assert_eq!(browse.latency.max(), 1_000);
+        drop(operations);
+        let seconds = recorder.seconds();
+        assert_eq!(seconds.iter().map(|second| second.started).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn latency_counts_from_the_intended_start_and_service_time_from_sending() {
+        let (recorder, began) = begun(Duration::ZERO);
+        recorder.request_at("order", began, began + 300 * MS, began + 310 * MS, Outcome::Good(201));
+        let operations = recorder.operations();
+        let (latency, service) =
+            (Quantiles::of(&operations[0].1.latency), Quantiles::of(&operations[0].1.service));
+        assert!((latency.max - 310.0).abs() < 1.0 && (service.max - 10.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let (recorder, began) = begun(Duration::ZERO);
+        let outcomes = [
+            Outcome::Good(201),
+            problem(409, "/problems/too-late"),
+            problem(429, "/problems/rate-limited"),
+            Outcome::Problem { status: 503, kind: "/problems/overloaded", retry_after: Some(SECOND) },
+            Outcome::Broken("no answer"),
+        ];
+        for outcome in outcomes {
+            recorder.request_at("order", began, began, began + 5 * MS, outcome);
+        }
+        let operations = recorder.operations();
+        let order = &operations[0].1;
+        assert_eq!((order.count, order.good, order.refused, order.refused_without_time), (5, 1, 2, 1));
+        assert_eq!(order.problems.len(), 3);
+        assert_eq!(order.broken["no answer"], 1);
+        assert_eq!((order.latency.len(), order.refusal.len()), (3, 2), "refusals have a histogram of their own");
+        drop(operations);
+        let second = recorder.seconds()[0].clone();
+        assert_eq!((second.started, second.good, second.refused, second.failed), (5, 1, 2, 2));
+    }
+
+    #[test]
+    fn every_second_has_its_own_percentiles() {
+        let (recorder, began) = begun(Duration::ZERO);
+        for (second, latency) in [(0, 10), (1, 200), (3, 30)] {
+            let ended = began + second * SECOND + 500 * MS;
+            recorder.request_at("search", ended - latency * MS, ended - latency * MS, ended, Outcome::Good(200));
+        }
+        let p50: Vec<u64> = recorder.seconds().iter().map(|second| second.p50_ms.round() as u64).collect();
+        assert_eq!(p50, [10, 200, 0, 30]);
+    }
+
+    #[test]
+    fn a_server_cannot_fill_the_memory_with_names() {
+        let mut counts = BTreeMap::new();
+        for number in 0..1_000 {
+            count(&mut counts, &format!("/problems/{number}"));
+        }
+        assert_eq!(counts.len(), KINDS + 1);
+        assert_eq!(counts.values().sum::<u64>(), 1_000);
+    }
+}

@@ -1,0 +1,3 @@
+//! What is told of a run: a file for machines, a page and a table for people.
+
+pub mod model;
