@@ -1,0 +1,349 @@
+//! CPU time and memory of each component, once a second, in a thread of its own: reading `/proc` must not delay the load.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{
+    components::{Components, GENERATOR, PLATFORM, POSTGRES},
+    processes::{self, Stat},
+};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What has been sampled so far.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    names: Vec<String>,
+    samples: Vec<Sample>,
+}
+
+/// One look at everybody, in the order of the names. Who came later is not in the earlier ones.
+#[derive(Debug, Clone)]
+struct Sample {
+    at: Instant,
+    /// Seconds of CPU time since the first look.
+    cpu: Vec<f64>,
+    /// MiB; nothing where memory is not told apart.
+    memory: Vec<Option<f64>>,
+    /// Seconds of CPU time of the generator's first thread.
+    load: f64,
+}
+
+/// Looks once a second until it is dropped.
+pub struct Sampler {
+    usage: Arc<Mutex<Usage>>,
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    /// Begins with a first look.
+    pub fn start(components: Components) -> Self {
+        let usage = Arc::new(Mutex::new(Usage::default()));
+        let (stop, stopped) = sync_channel(1);
+        let mut looker = Looker::new(components);
+        looker.look(&usage);
+        let shared = usage.clone();
+        let thread = std::thread::Builder::new()
+            .name("sampler".to_owned())
+            .spawn(move || looker.run(&shared, &stopped))
+            // Without it there are no figures of processes, and all else goes on.
+            .ok();
+        Self { usage, stop: Some(stop), thread }
+    }
+
+    /// What has been sampled so far.
+    pub fn usage(&self) -> Usage {
+        lock(&self.usage).clone()
+    }
+
+    /// Cores and MiB of the platform and of PostgreSQL in the last second, and how busy the generator was.
+    pub fn latest(&self) -> Latest {
+        let usage = lock(&self.usage);
+        let [.., before, last] = usage.samples.as_slice() else { return Latest::default() };
+        let seconds = last.at.duration_since(before.at).as_secs_f64().max(1e-9);
+        let mut latest = Latest { generator: (last.load - before.load) / seconds, ..Latest::default() };
+        for (number, name) in usage.names.iter().enumerate() {
+            let cores = (last.cpu(number) - before.cpu(number)) / seconds;
+            let memory = last.memory.get(number).copied().flatten().unwrap_or_default();
+            match name.as_str() {
+                GENERATOR => {}
+                POSTGRES => (latest.postgres, latest.postgres_mib) = (cores, memory),
+                _ => {
+                    latest.platform += cores;
+                    latest.platform_mib += memory;
+                }
+            }
+        }
+        latest
+    }
+}
+
+/// Who uses what right now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Latest {
+    /// Cores.
+    pub platform: f64,
+    /// MiB.
+    pub platform_mib: f64,
+    /// Cores.
+    pub postgres: f64,
+    /// MiB.
+    pub postgres_mib: f64,
+    /// How busy the generator's thread is.
+    pub generator: f64,
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // It only reads; how it ended changes nothing.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Usage {
+    /// Names of the components.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Seconds of CPU time that a component used in this stretch of time.
+    pub fn cpu(&self, component: usize, from: Instant, to: Instant) -> f64 {
+        let at = |at| self.between(at, |sample| sample.cpu(component));
+        (at(to) - at(from)).max(0.0)
+    }
+
+    /// How busy the generator's thread was, 1 being all the time.
+    pub fn busy(&self, from: Instant, to: Instant) -> f64 {
+        let at = |at| self.between(at, |sample| sample.load);
+        (at(to) - at(from)).max(0.0) / to.saturating_duration_since(from).as_secs_f64().max(1e-9)
+    }
+
+    /// MiB that a component holds at this time: the next look's.
+    pub fn memory(&self, component: usize, at: Instant) -> Option<f64> {
+        let next = self.samples.partition_point(|sample| sample.at < at);
+        let sample = self.samples.get(next).or(self.samples.last())?;
+        sample.memory.get(component).copied().flatten()
+    }
+
+    /// The most MiB that a component held in this stretch of time.
+    pub fn most_memory(&self, component: usize, from: Instant, to: Instant) -> Option<f64> {
+        let seen = self.samples.iter().filter(|sample| sample.at >= from && sample.at <= to);
+        let seen = seen.filter_map(|sample| sample.memory.get(component).copied().flatten());
+        seen.chain(self.memory(component, to)).reduce(f64::max)
+    }
+
+    /// A figure that only grows, at any time: on the straight line between two looks.
+    fn between(&self, at: Instant, figure: impl Fn(&Sample) -> f64) -> f64 {
+        let next = self.samples.partition_point(|sample| sample.at < at);
+        let (Some(last), Some(first)) = (self.samples.last(), self.samples.first()) else { return 0.0 };
+        match (next.checked_sub(1).and_then(|before| self.samples.get(before)), self.samples.get(next)) {
+            (Some(before), Some(after)) => {
+                let whole = after.at.duration_since(before.at).as_secs_f64().max(1e-9);
+                let part = at.duration_since(before.at).as_secs_f64() / whole;
+                figure(before) + (figure(after) - figure(before)) * part
+            }
+            (None, _) => figure(first),
+            (_, None) => figure(last),
+        }
+    }
+}
+
+impl Sample {
+    fn cpu(&self, component: usize) -> f64 {
+        self.cpu.get(component).copied().unwrap_or_default()
+    }
+}
+
+struct Looker {
+    components: Components,
+    /// What each thread or process had used at the last look.
+    seen: HashMap<u32, f64>,
+    /// What each component has used since the first one.
+    used: BTreeMap<String, f64>,
+    first: bool,
+}
+
+impl Looker {
+    fn new(components: Components) -> Self {
+        Self { components, seen: HashMap::new(), used: BTreeMap::new(), first: true }
+    }
+
+    fn run(mut self, usage: &Mutex<Usage>, stopped: &Receiver<()>) {
+        let mut next = Instant::now() + EVERY;
+        while let Err(RecvTimeoutError::Timeout) =
+            stopped.recv_timeout(next.saturating_duration_since(Instant::now()))
+        {
+            self.look(usage);
+            next += EVERY;
+        }
+        // The last stretch is not lost.
+        self.look(usage);
+    }
+
+    fn look(&mut self, usage: &Mutex<Usage>) {
+        let at = Instant::now();
+        let mut memory: BTreeMap<String, f64> = BTreeMap::new();
+        for (name, pid) in self.components.own.clone() {
+            if let Some(stat) = processes::process(pid) {
+                self.add(&name, pid, stat.cpu);
+                *memory.entry(name).or_default() += resident(pid);
+            }
+        }
+        for pid in self.components.shared.clone() {
+            self.look_at_threads(pid);
+            *memory.entry(PLATFORM.to_owned()).or_default() += resident(pid);
+        }
+        if let Some(postmaster) = self.components.postmaster {
+            let mib = self.look_at_postgres(postmaster);
+            memory.insert(POSTGRES.to_owned(), mib);
+        }
+        let own = std::process::id();
+        if let Some(stat) = processes::process(own) {
+            self.add(GENERATOR, own, stat.cpu);
+            memory.insert(GENERATOR.to_owned(), resident(own));
+        }
+        let load = processes::threads(own)
+            .into_iter()
+            .find(|(thread, _)| *thread == own)
+            .map_or(0.0, |(_, stat)| stat.cpu);
+        self.first = false;
+        let mut usage = lock(usage);
+        for name in self.used.keys().chain(memory.keys()) {
+            if !usage.names.contains(name) {
+                usage.names.push(name.clone());
+            }
+        }
+        let cpu = usage.names.iter().map(|name| self.used.get(name).copied().unwrap_or_default()).collect();
+        let memory = usage.names.iter().map(|name| memory.get(name).copied()).collect();
+        usage.samples.push(Sample { at, cpu, memory, load });
+    }
+
+    /// What the process has used beyond its living threads was used by threads that have ended.
+    fn look_at_threads(&mut self, pid: u32) {
+        let Some(whole) = processes::process(pid) else { return };
+        let threads = processes::threads(pid);
+        let before = self.seen.get(&pid).copied();
+        let mut told = 0.0;
+        for (thread, stat) in threads {
+            // The first thread has the process's id, and the process's name.
+            let key = if thread == pid { u32::MAX - pid } else { thread };
+            let service = self.components.service_of(&stat.name).to_owned();
+            told += self.add(&service, key, stat.cpu);
+        }
+        self.seen.insert(pid, whole.cpu);
+        if let Some(before) = before {
+            *self.used.entry(PLATFORM.to_owned()).or_default() += (whole.cpu - before - told).max(0.0);
+        }
+    }
+
+    /// Its buffers are in every backend that has touched them, and counted once. A backend's ended children are the
+    /// postmaster's: what they used is used all the same.
+    fn look_at_postgres(&mut self, postmaster: u32) -> f64 {
+        let (mut own, mut shared, mut files) = (0.0, 0.0f64, 0.0f64);
+        let mut cpu = 0.0;
+        let children = processes::children(postmaster);
+        for pid in children.into_iter().chain([postmaster]) {
+            let Some(Stat { cpu: used, ended_children_cpu, .. }) = processes::process(pid) else { continue };
+            cpu += used + if pid == postmaster { ended_children_cpu } else { 0.0 };
+            let memory = processes::memory(pid).unwrap_or_default();
+            own += memory.own;
+            shared = shared.max(memory.shared);
+            files = files.max(memory.files);
+        }
+        let key = postmaster;
+        // Between a child's end and its parent's wait its time is nowhere.
+        let cpu = self.seen.get(&key).map_or(cpu, |before| cpu.max(*before));
+        self.add(POSTGRES, key, cpu);
+        own + shared + files
+    }
+
+    /// Adds what was used since the last look, and says how much that was. What is new since then is new altogether.
+    fn add(&mut self, name: &str, key: u32, cpu: f64) -> f64 {
+        let before = self.seen.insert(key, cpu).unwrap_or(if self.first { cpu } else { 0.0 });
+        let used = (cpu - before).max(0.0);
+        *self.used.entry(name.to_owned()).or_default() += used;
+        used
+    }
+}
+
+fn resident(pid: u32) -> f64 {
+    processes::memory(pid).map_or(0.0, |memory| memory.own + memory.files + memory.shared)
+}
+
+/// Nothing is left half done in there, so it is good also when a thread died with it.
+fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
+    usage.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn usage(samples: &[(u64, f64, f64)]) -> (Usage, Instant) {
+        let start = Instant::now();
+        let sample = |(seconds, cpu, memory): &(u64, f64, f64)| Sample {
+            at: start + Duration::from_secs(*seconds),
+            cpu: vec![*cpu],
+            memory: vec![Some(*memory)],
+            load: *cpu,
+        };
+        (Usage { names: vec!["orders".to_owned()], samples: samples.iter().map(sample).collect() }, start)
+    }
+
+    #[test]
+    fn a_stretch_of_time_has_its_share() {
+        let (usage, start) = usage(&[(0, 0.0, 10.0), (1, 0.8, 30.0), (2, 1.0, 20.0)]);
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        let used = usage.cpu(0, at(0.5), at(1.5));
+        assert!((used - 0.5).abs() < 1e-9, "{used}");
+        assert!((usage.busy(at(0.0), at(2.0)) - 0.5).abs() < 1e-9);
+        assert!((usage.cpu(0, at(1.0), at(60.0)) - 0.2).abs() < 1e-9, "nothing is made up beyond the last look");
+        assert_eq!(usage.most_memory(0, at(0.0), at(2.0)), Some(30.0));
+        assert_eq!(usage.memory(0, at(1.5)), Some(20.0));
+        assert_eq!(usage.cpu(7, at(0.0), at(2.0)), 0.0);
+    }
+
+    #[test]
+    fn threads_are_told_apart_and_nothing_is_counted_twice() {
+        let own = std::process::id();
+        let components =
+            Components { shared: vec![own], services: vec!["worker".to_owned()], ..Components::default() };
+        let (go, gone) = (sync_channel::<()>(0), sync_channel::<()>(0));
+        let usage = Mutex::new(Usage::default());
+        let mut looker = Looker::new(components);
+        let worker = std::thread::Builder::new().name("worker-1".to_owned()).spawn(move || {
+            go.1.recv().unwrap();
+            let started = Instant::now();
+            let mut x = 1u64;
+            while started.elapsed() < Duration::from_millis(300) {
+                x = std::hint::black_box(x.wrapping_mul(7));
+            }
+            gone.0.send(()).unwrap();
+            go.1.recv().unwrap();
+        });
+        looker.look(&usage);
+        let whole_before = processes::process(own).unwrap().cpu;
+        go.0.send(()).unwrap();
+        gone.1.recv().unwrap();
+        looker.look(&usage);
+        let whole = processes::process(own).unwrap().cpu - whole_before;
+        go.0.send(()).unwrap();
+        worker.unwrap().join().unwrap();
+        assert!(looker.used["worker"] > 0.05, "{:?}", looker.used);
+        let told = looker.used["worker"] + looker.used[PLATFORM];
+        assert!(told <= whole + 0.1, "{told} of {whole}");
+    }
+}
