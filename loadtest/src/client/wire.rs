@@ -1,18 +1,20 @@
 //! One keep-alive connection, with as little around it as possible.
 
-use std::time::Duration;
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may take.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,9 @@ pub enum WireError {
     /// The URL is not one that this harness can use.
     #[error("{0} is not of the form http://host:port")]
     Url(String),
+    /// The host has no address.
+    #[error("{0} cannot be found: {1}")]
+    Unknown(String, std::io::Error),
     /// No connection.
     #[error("cannot connect to {0}: {1}")]
     Connect(String, std::io::Error),
@@ -34,26 +39,83 @@ pub enum WireError {
     Request(#[from] http::Error),
 }
 
+impl WireError {
+    /// The same in a few words that do not differ from one request to the next, to be counted by.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Connect(_, error) => format!("no connection ({})", error.kind()),
+            Self::Broken(error) if error.is_incomplete_message() => "the connection ended early".to_owned(),
+            Self::Broken(_) => "the connection broke".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Where the platform is.
 #[derive(Debug, Clone)]
 pub struct Target {
     authority: String,
     host: HeaderValue,
+    /// Looked up once: a run stays with the machine it began with.
+    addresses: Rc<[SocketAddr]>,
 }
 
 impl Target {
-    /// From `http://host:port`.
-    pub fn parse(url: &str) -> Result<Self, WireError> {
-        let wrong = || WireError::Url(url.to_owned());
-        let uri: http::Uri = url.parse().map_err(|_| wrong())?;
-        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?;
-        let port = if authority.port().is_none() { ":80" } else { "" };
-        Ok(Self { authority: format!("{authority}{port}"), host })
+    /// From `http://host:port`, looked up.
+    pub async fn find(url: &str) -> Result<Self, WireError> {
+        let (authority, host) = parts(url)?;
+        let found = tokio::net::lookup_host(&authority).await;
+        let addresses = found.map_err(|error| WireError::Unknown(authority.clone(), error))?.collect();
+        Ok(Self { authority, host, addresses })
+    }
+
+    /// `host:port`.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The `Host` header.
+    pub fn host(&self) -> HeaderValue {
+        self.host.clone()
+    }
+
+    /// The port.
+    pub fn port(&self) -> Option<u16> {
+        self.addresses.first().map(SocketAddr::port)
+    }
+
+    /// True when it is on this machine, whatever its name resolves to.
+    pub fn is_loopback(&self) -> bool {
+        !self.addresses.is_empty() && self.addresses.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// A new connection.
+    pub async fn connect(&self) -> Result<TcpStream, WireError> {
+        let refused = |error| WireError::Connect(self.authority.clone(), error);
+        let stream = match timeout(CONNECTING, TcpStream::connect(&*self.addresses)).await {
+            Ok(stream) => stream.map_err(refused)?,
+            Err(_) => return Err(refused(std::io::ErrorKind::TimedOut.into())),
+        };
+        stream.set_nodelay(true).map_err(refused)?;
+        Ok(stream)
     }
 }
 
+/// The authority with its port, and the `Host` header.
+fn parts(url: &str) -> Result<(String, HeaderValue), WireError> {
+    let wrong = || WireError::Url(url.to_owned());
+    let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
+        return Err(wrong());
+    }
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?;
+    let port = if authority.port().is_none() { ":80" } else { "" };
+    Ok((format!("{authority}{port}"), host))
+}
+
 /// What to ask.
+#[derive(Clone)]
 pub struct Ask<'a> {
     /// The method.
     pub method: Method,
@@ -63,6 +125,8 @@ pub struct Ask<'a> {
     pub bearer: Option<HeaderValue>,
     /// The idempotency key.
     pub key: Option<&'a str>,
+    /// One more header.
+    pub header: Option<(HeaderName, HeaderValue)>,
     /// A JSON body.
     pub body: Bytes,
 }
@@ -70,12 +134,12 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// A `GET`.
     pub fn get(path: &'a str, bearer: Option<HeaderValue>) -> Self {
-        Self { method: Method::GET, path, bearer, key: None, body: Bytes::new() }
+        Self { method: Method::GET, path, bearer, key: None, header: None, body: Bytes::new() }
     }
 
     /// A `POST` of JSON.
     pub fn post(path: &'a str, body: impl Into<Bytes>) -> Self {
-        Self { method: Method::POST, path, bearer: None, key: None, body: body.into() }
+        Self { method: Method::POST, path, bearer: None, key: None, header: None, body: body.into() }
     }
 }
 
@@ -83,13 +147,19 @@ impl<'a> Ask<'a> {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// When to come again.
-    pub retry_after: Option<Duration>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
 }
 
 impl Answer {
+    /// When to come again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
     /// The body, when the status is the one that was hoped for.
     pub fn expect(self, what: &str, status: u16) -> Result<Bytes, Failure> {
         if self.status.as_u16() == status {
@@ -132,6 +202,9 @@ impl Connection {
         if let Some(key) = ask.key {
             request = request.header("idempotency-key", key);
         }
+        if let Some((name, value)) = ask.header {
+            request = request.header(name, value);
+        }
         if !ask.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -139,10 +212,8 @@ impl Connection {
         let sender = self.sender().await?;
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
-        let retry_after =
-            head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs), body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     /// The connection; a new one when there is none, or when the server has closed it.
@@ -154,9 +225,7 @@ impl Connection {
         let sender = match kept {
             Some(sender) => sender,
             None => {
-                let refused = |error| WireError::Connect(self.target.authority.clone(), error);
-                let stream = TcpStream::connect(&self.target.authority).await.map_err(refused)?;
-                stream.set_nodelay(true).map_err(refused)?;
+                let stream = self.target.connect().await?;
                 let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
                 tokio::task::spawn_local(async move {
                     // How it ended is told to whoever asks on it.
@@ -176,10 +245,19 @@ mod tests {
 
     #[test]
     fn only_plain_http_urls_are_targets() {
-        assert_eq!(Target::parse("http://127.0.0.1:8080").unwrap().authority, "127.0.0.1:8080");
-        assert_eq!(Target::parse("http://shop/").unwrap().authority, "shop:80");
-        for wrong in ["https://a:1", "a:1", "", "/path", "http//x"] {
-            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        assert_eq!(parts("http://127.0.0.1:8080").unwrap().0, "127.0.0.1:8080");
+        assert_eq!(parts("http://shop/").unwrap().0, "shop:80");
+        for wrong in ["https://a:1", "a:1", "", "/path", "http//x", "http://a/v1", "http://a?b", "http://u:p@a"] {
+            assert!(parts(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_on_this_machine_is_known_by_its_address() {
+        for (url, here) in
+            [("http://127.0.0.1:8080", true), ("http://[::1]:1", true), ("http://127.9.9.9", true), ("http://10.0.0.1", false)]
+        {
+            assert_eq!(Target::find(url).await.unwrap().is_loopback(), here, "{url}");
         }
     }
 }
