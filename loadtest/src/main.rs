@@ -17,8 +17,10 @@ mod failure;
 mod journey;
 mod measure;
 mod profile;
+mod replay;
 mod report;
 mod stop;
+mod streams;
 
 use std::{future::Future, process::ExitCode};
 
