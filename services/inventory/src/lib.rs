@@ -53,6 +53,11 @@ use crate::{
     store::{Hints, InventoryWriter, Loader},
 };
 
+/// The domain's events as they are stored and published, and back.
+pub mod codec {
+    pub use crate::store::{adjusted, deducted, notices, rejected, released, reserved, short_lines};
+}
+
 /// The service's name.
 pub const NAME: &str = "inventory";
 

@@ -56,6 +56,11 @@ use crate::{
     stream::StreamHub,
 };
 
+/// The domain's events as they are stored and published, and back.
+pub mod codec {
+    pub use crate::store::{CodecError, decode, encode};
+}
+
 /// The service's name.
 pub const NAME: &str = "orders";
 
@@ -122,7 +127,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         move |app| http::routes(app, &api),
     )?;
 
-    let (tree, log) = (supervisor.clone(), platform.log.clone());
+    let (tree, log, deadlines) = (supervisor.clone(), platform.log.clone(), config.deadlines);
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (book, committer, router, orders) =
@@ -134,7 +139,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             tree.task("stream-hub", Restart::Permanent, move || follow.clone().follow(told.clone()));
             let overdue = router.clone();
             tree.task("deadlines", Restart::Permanent, move || {
-                actors::cancel_overdue(orders.clone(), overdue.clone())
+                actors::cancel_overdue(orders.clone(), overdue.clone(), deadlines)
             });
             let to_book = ToBook { book, committer };
             let spec = |topic| ConsumerSpec::new(NAME, topic);

@@ -54,6 +54,11 @@ use crate::{
     store::PaymentsWriter,
 };
 
+/// The domain's events as they are stored and published, and back.
+pub mod codec {
+    pub use crate::store::codec::{encode, restore};
+}
+
 /// The service's name.
 pub const NAME: &str = "payments";
 

@@ -24,7 +24,8 @@ pub async fn check_final(world: &World, terms: &Terms, report: &mut Report) -> R
     let Some(newest) = head else { return Ok(()) };
     loop {
         let waiting = sqlx::query(
-            "select id, status, extract(epoch from now() - created_at)::float8, due_at is null from orders
+            "select id, status, extract(epoch from now() - created_at)::float8,
+                not exists (select from order_deadlines d where d.order_id = orders.id) from orders
              where status in ('created', 'validated', 'paid') and id <= $1 order by id",
         )
         .bind(newest)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use viscount_contracts::{ProductId, Quantity, ReservationId};
 
 use crate::{
-    domain::{Balance, Kind, Reservation},
+    domain::{Balance, Kind, Reservation, State},
     store::{LowStock, MovementRow},
 };
 
@@ -217,7 +217,7 @@ pub struct ReservationBody {
     pub state: &'static str,
     /// What it holds, or held, each product once.
     pub lines: Vec<LineBody>,
-    /// When it ends by itself.
+    /// When it ends by itself, as long as it is held.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
 }
@@ -240,7 +240,7 @@ impl From<&Reservation> for ReservationBody {
             reservation_id: reservation.id,
             state: reservation.state.name(),
             lines: reservation.lines().into_iter().map(line).collect(),
-            expires_at: reservation.expires_at,
+            expires_at: reservation.expires_at.filter(|_| reservation.state == State::Held),
         }
     }
 }

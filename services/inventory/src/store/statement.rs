@@ -63,7 +63,8 @@ const LINED: &str = "
     returning 1";
 
 const STEPPED: &str = "
-    update reservations r set state = u.after, version = u.version, updated_at = now()
+    update reservations r set state = u.after, version = u.version, updated_at = now(),
+        expires_at = case when u.after = 'held' then r.expires_at end
     from unnest($30::uuid[], $31::text[], $32::text[], $33::int[]) as u (id, before, after, version)
     where r.id = u.id and r.state = u.before
     returning 1";

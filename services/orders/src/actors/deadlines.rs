@@ -1,5 +1,5 @@
-//! Durable deadlines: every waiting state has its `due_at` in the database, and this task keeps the promise, also for
-//! orders that nobody has touched since a crash.
+//! Durable deadlines: with every order a look at it is promised in the database, and this task keeps the promise, also
+//! for orders that nobody has touched since a crash.
 
 use std::time::Duration;
 
@@ -8,25 +8,29 @@ use tokio::time;
 use viscount_actors::Router;
 use viscount_contracts::OrderId;
 
-use super::{OrderActor, Request};
+use super::{Deadlines, OrderActor, Request};
 use crate::{
     domain::{Command, Status},
     store::Orders,
 };
 
 const LOOK: Duration = Duration::from_millis(500);
-const PAGE: i64 = 500;
+const PAGE: i64 = 5_000;
 /// Orders asked at the same time: their commits share batches, and one that is slow does not hold up the others.
 const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Cancels orders whose status has waited too long. Harmless when several replicas do it at once.
-pub async fn cancel_overdue(orders: Orders, router: Router<OrderActor>) -> Result<(), sqlx::Error> {
+pub async fn cancel_overdue(
+    orders: Orders,
+    router: Router<OrderActor>,
+    deadlines: Deadlines,
+) -> Result<(), sqlx::Error> {
     let mut pace = time::interval(LOOK);
     pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
-        match orders.due(PAGE).await {
+        match orders.due(&deadlines, PAGE).await {
             Ok(overdue) => {
                 let expire = |(id, status)| expire(&router, id, status);
                 stream::iter(overdue).for_each_concurrent(AT_ONCE, expire).await;

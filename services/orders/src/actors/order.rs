@@ -78,6 +78,9 @@ pub enum Refusal {
 /// How often another replica may be faster before the caller is told to come again.
 const ROUNDS: usize = 8;
 
+/// How soon the deadlines look at an order for the first time, mostly to find that nothing needs them any more.
+const FIRST_LOOK: Duration = Duration::from_secs(20);
+
 /// See the module.
 pub struct OrderActor {
     id: OrderId,
@@ -118,7 +121,11 @@ impl Entity for OrderActor {
             }
             reply.send(answer);
         }
-        next
+        // What is settled is mostly never asked again: its memory goes to the next order, now.
+        match next {
+            Next::Continue if self.order.as_ref().is_some_and(Order::is_settled) => Next::Stop,
+            next => next,
+        }
     }
 }
 
@@ -139,7 +146,8 @@ impl OrderActor {
             }
             let view = OrderView::from(&after);
             let answer = claim.as_ref().map(|(claim, status)| remember(claim, *status, &view));
-            let row = Row { is_new: self.order.is_none(), due_at: self.due(&after), order: after.clone() };
+            let row =
+                Row { is_new: self.order.is_none(), look_at: self.look_at(&after), order: after.clone() };
             let projection = Projection::Order { row: Box::new(row), answer };
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
@@ -184,13 +192,16 @@ impl OrderActor {
         (events, after)
     }
 
-    fn due(&self, order: &Order) -> Option<Timestamp> {
-        let wait = match order.status {
-            Status::Created => self.env.0.deadlines.stock,
-            Status::Validated => self.env.0.deadlines.payment,
-            _ => return None,
-        };
-        order.updated_at.checked_add(jiff::SignedDuration::try_from(wait).ok()?).ok()
+    /// When the deadlines have to look at the order that is committed now. One look is promised with the first commit;
+    /// another only when what the order waits for since is due before that.
+    fn look_at(&self, order: &Order) -> Option<Timestamp> {
+        let deadlines = &self.env.0.deadlines;
+        let first_look = order.created_at + FIRST_LOOK.min(deadlines.stock);
+        match order.status {
+            Status::Created => Some(first_look),
+            Status::Validated => Some(order.updated_at + deadlines.payment).filter(|due| *due < first_look),
+            _ => None,
+        }
     }
 }
 

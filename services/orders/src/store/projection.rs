@@ -6,7 +6,7 @@ use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 use viscount_contracts::{Currency, Money, OrderId, UserId};
 
-use crate::{domain::Status, view::OrderView};
+use crate::{actors::Deadlines, domain::Status, view::OrderView};
 
 /// The orders table, for reading.
 #[derive(Debug, Clone)]
@@ -84,13 +84,34 @@ impl Orders {
         .await
     }
 
-    /// Orders whose status has waited long enough, with that status; the longest overdue first.
-    pub async fn due(&self, limit: i64) -> Result<Vec<(OrderId, Status)>, sqlx::Error> {
-        sqlx::query("select id, status from orders where due_at <= now() order by due_at limit $1")
-            .bind(limit)
-            .try_map(|row: PgRow| Ok((OrderId::from(row.try_get::<Uuid, _>("id")?), read_status(&row)?)))
-            .fetch_all(&self.pool)
-            .await
+    /// Orders whose status has waited long enough, with that status; the longest overdue first. The looks that are
+    /// over are cleared away, or put off until their order will be overdue. An overdue order stays until it is final.
+    pub async fn due(
+        &self,
+        deadlines: &Deadlines,
+        limit: i64,
+    ) -> Result<Vec<(OrderId, Status)>, sqlx::Error> {
+        sqlx::query(
+            "with looked as (
+                select d.look_at, d.order_id, o.status, o.updated_at + case o.status
+                    when 'created' then make_interval(secs => $1) else make_interval(secs => $2) end as due_at
+                from (select * from order_deadlines where look_at <= now() order by look_at, order_id limit $3) d
+                left join orders o on o.id = d.order_id and o.status in ('created', 'validated')
+             ), cleared as (
+                delete from order_deadlines d using looked l
+                where d.look_at = l.look_at and d.order_id = l.order_id and (l.due_at <= now()) is not true
+             ), put_off as (
+                insert into order_deadlines (look_at, order_id)
+                select due_at, order_id from looked where due_at > now() on conflict do nothing
+             )
+             select order_id as id, status from looked where due_at <= now() order by due_at",
+        )
+        .bind(deadlines.stock.as_secs_f64())
+        .bind(deadlines.payment.as_secs_f64())
+        .bind(limit)
+        .try_map(|row: PgRow| Ok((OrderId::from(row.try_get::<Uuid, _>("id")?), read_status(&row)?)))
+        .fetch_all(&self.pool)
+        .await
     }
 }
 

@@ -55,8 +55,8 @@ pub struct Row {
     pub is_new: bool,
     /// The order after the commit.
     pub order: Order,
-    /// When its state has waited long enough.
-    pub due_at: Option<jiff::Timestamp>,
+    /// When to look whether it still waits, where no earlier look is promised.
+    pub look_at: Option<jiff::Timestamp>,
 }
 
 /// Writes orders.
@@ -69,19 +69,24 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
         (
             "created",
             "insert into orders (id, customer_id, status, version, total, currency, refunded, lines, reason,
-                created_at, updated_at, due_at)
+                created_at, updated_at)
              select * from unnest($9::uuid[], $10::uuid[], $11::text[], $12::int[], $13::bigint[], $14::text[],
-                $15::bigint[], $16::text[], $17::text[], $18::timestamptz[], $18::timestamptz[], $19::timestamptz[])
+                $15::bigint[], $16::text[], $17::text[], $18::timestamptz[], $18::timestamptz[])
              returning 1",
         ),
         (
             "changed",
             "update orders o set status = u.status, version = u.version, refunded = u.refunded, reason = u.reason,
-                updated_at = u.updated_at, due_at = u.due_at
-             from unnest($20::uuid[], $21::text[], $22::int[], $23::bigint[], $24::text[], $25::timestamptz[],
-                $32::timestamptz[]) as u (id, status, version, refunded, reason, updated_at, due_at)
+                updated_at = u.updated_at
+             from unnest($20::uuid[], $21::text[], $22::int[], $23::bigint[], $24::text[], $25::timestamptz[])
+                as u (id, status, version, refunded, reason, updated_at)
              where o.id = u.id and o.version < u.version
              returning 1",
+        ),
+        (
+            "attended",
+            "insert into order_deadlines (look_at, order_id) select * from unnest($32::timestamptz[], $19::uuid[])
+             on conflict do nothing returning 1",
         ),
         ("answered", &answers),
         (
@@ -111,6 +116,7 @@ impl Writer for OrdersWriter {
         let rows = || batch.projections().filter_map(Projection::row);
         let new = || rows().filter(|row| row.is_new);
         let old = || rows().filter(|row| !row.is_new);
+        let looks = || rows().filter_map(|row| Some((row.look_at?.to_sqlx(), row.order.id.uuid())));
 
         let query = bind_events(sqlx::query(WRITE.as_str()), batch)
             .bind(new().map(|row| row.order.id.uuid()).collect::<Vec<_>>())
@@ -123,7 +129,7 @@ impl Writer for OrdersWriter {
             .bind(new().map(|row| view::lines_json(&row.order)).collect::<Vec<_>>())
             .bind(new().map(|row| view::reason_json(&row.order)).collect::<Vec<_>>())
             .bind(new().map(|row| row.order.created_at.to_sqlx()).collect::<Vec<_>>())
-            .bind(new().map(|row| row.due_at.map(|due| due.to_sqlx())).collect::<Vec<_>>())
+            .bind(looks().map(|(_, order)| order).collect::<Vec<_>>())
             .bind(old().map(|row| row.order.id.uuid()).collect::<Vec<_>>())
             .bind(old().map(|row| row.order.status.name()).collect::<Vec<_>>())
             .bind(old().map(|row| row.order.version).collect::<Vec<_>>())
@@ -133,7 +139,7 @@ impl Writer for OrdersWriter {
         let answers = batch.projections().filter_map(Projection::answer);
         let offers = || batch.projections().filter_map(Projection::offer);
         let query = idempotency::bind(query, answers)
-            .bind(old().map(|row| row.due_at.map(|due| due.to_sqlx())).collect::<Vec<_>>())
+            .bind(looks().map(|(at, _)| at).collect::<Vec<_>>())
             .bind(offers().map(|change| change.product.uuid()).collect::<Vec<_>>())
             .bind(offers().map(|change| change.offer.sku.clone()).collect::<Vec<_>>())
             .bind(offers().map(|change| change.offer.name.clone()).collect::<Vec<_>>())

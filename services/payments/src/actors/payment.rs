@@ -130,7 +130,14 @@ impl Entity for PaymentActor {
             let result = self.work(work, traceparent).await;
             reply.send(result);
         }
-        if self.stale { Next::Reload } else { Next::Continue }
+        if self.stale {
+            Next::Reload
+        } else if self.payment.is_settled() {
+            // Its order is mostly never heard of again: its memory goes to the next payment, now.
+            Next::Stop
+        } else {
+            Next::Continue
+        }
     }
 }
 

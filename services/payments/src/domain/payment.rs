@@ -155,6 +155,11 @@ impl Payment {
         }
     }
 
+    /// True when its charge is decided and no answer is waited for: what may come still is a new refund.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.charge, Charge::Expected | Charge::Pending { .. }) && self.open_calls().is_empty()
+    }
+
     /// The sum of refunds that are not refused: what may not be returned a second time.
     pub(super) fn committed_to_refunds(&self) -> i64 {
         self.sum(|refund| !matches!(refund.state, RefundState::Failed { .. }))

@@ -25,7 +25,7 @@ async fn multiply(world: &Broken, count: i64) {
     };
     world.run(Part::Orders, format!(
         "{} insert into orders select md5('order' || n)::uuid, customer_id, status, version, total, currency, refunded, lines, reason, created_at,
-             updated_at, due_at from orders, generate_series(1, {count}) n where id = '{COMPLETED}'", events("o"))).await;
+             updated_at from orders, generate_series(1, {count}) n where id = '{COMPLETED}'", events("o"))).await;
     world.run(Part::Payments, format!(
         "{} insert into payments select md5('order' || n)::uuid, customer_id, status, version, amount, currency, captured, refunded,
              'ch_' || lpad(to_hex(1000 + n), 16, '0'), failure_code, failure_detail, created_at, updated_at

@@ -45,7 +45,7 @@ async fn a_young_order_is_waited_for() {
     let mut tale = GOOD.clone();
     tale.completed(EXTRA, &[(MUG, 1)]);
     let world = Broken::by(&tale, &TELLING).await;
-    let young = "update orders set status = 'validated', created_at = now(), due_at = now()";
+    let young = "update orders set status = 'validated', created_at = now()";
     world.run(Part::Orders, format!("{young} where id = '{EXTRA}'")).await;
     let patient = Terms { within: HOUR, ..terms() };
     let audited = async { world.report(&patient).await };
@@ -53,9 +53,9 @@ async fn a_young_order_is_waited_for() {
         // What the auditor waits for, it has seen by then: its session looks at orders.
         let mut watcher = PgConnection::connect(&world.databases[&Part::Orders].admin_url).await.unwrap();
         let looking = "select exists (select from pg_stat_activity where datname = current_database()
-            and pid <> pg_backend_pid() and query like '%due_at is null%')";
+            and pid <> pg_backend_pid() and query like '%not exists (select from order_deadlines%')";
         while !sqlx::query_scalar::<_, bool>(looking).fetch_one(&mut watcher).await.unwrap() {}
-        let done = format!("update orders set status = 'completed', due_at = null where id = '{EXTRA}'");
+        let done = format!("update orders set status = 'completed' where id = '{EXTRA}'");
         world.run(Part::Orders, done).await;
     };
     let (report, ()) = tokio::join!(audited, finished);

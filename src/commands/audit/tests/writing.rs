@@ -68,19 +68,24 @@ impl Tale {
         for (id, order) in &self.orders {
             sqlx::query(
                 "insert into orders (id, customer_id, status, version, total, currency, refunded, lines, created_at,
-                     updated_at, due_at)
-                 values ($1, $1, $2, $3, $4, 'GBP', $5, '[]', now() - interval '1 h', now(),
-                     case when $6 then now() end)",
+                     updated_at)
+                 values ($1, $1, $2, $3, $4, 'GBP', $5, '[]', now() - interval '1 h', now())",
             )
             .bind(id)
             .bind(order.status)
             .bind(self.version(Topic::Orders, *id))
             .bind(order.total)
             .bind(order.refunded)
-            .bind(order.due)
             .execute(pool)
             .await
             .unwrap();
+            if order.due {
+                sqlx::query("insert into order_deadlines (look_at, order_id) values (now(), $1)")
+                    .bind(id)
+                    .execute(pool)
+                    .await
+                    .unwrap();
+            }
         }
         for product in [MUG, POT] {
             sqlx::query(
