@@ -20,7 +20,7 @@ use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use viscount_contracts::OrderId;
 
-use super::histogram::{histogram, millis, record};
+use super::histogram::{Quantiles, histogram, millis, record};
 
 /// More kinds of problems or breakages than this are counted together.
 const KINDS: usize = 64;
@@ -314,10 +314,13 @@ impl Recorder {
 
     /// Every second.
     pub fn seconds(&self) -> Vec<Second> {
-        let mut seen = self.seen.borrow_mut();
-        let beyond = seen.seconds.len();
-        seen.turn(beyond);
-        seen.seconds.clone()
+        let seen = self.seen.borrow();
+        let mut seconds = seen.seconds.clone();
+        let (last, latencies) = &seen.now;
+        if let Some(second) = seconds.get_mut(*last) {
+            second.take(latencies);
+        }
+        seconds
     }
 
     /// The accepted orders; those of the warm-up as well, since they may not be lost either.
@@ -331,8 +334,8 @@ impl Recorder {
     }
 
     /// How late the generator was.
-    pub fn lateness(&self) -> Ref<'_, Histogram<u64>> {
-        Ref::map(self.seen.borrow(), |seen| &seen.behind)
+    pub fn lateness(&self) -> Quantiles {
+        Quantiles::of(&self.seen.borrow().behind)
     }
 
     /// The most users there were.
@@ -372,9 +375,8 @@ impl Seen {
         if number <= *last {
             return;
         }
-        if let Some(second) = self.seconds.get_mut(*last).filter(|_| !latencies.is_empty()) {
-            second.p50_ms = millis(latencies.value_at_quantile(0.5));
-            second.p99_ms = millis(latencies.value_at_quantile(0.99));
+        if let Some(second) = self.seconds.get_mut(*last) {
+            second.take(latencies);
         }
         latencies.reset();
         *last = number;
@@ -387,6 +389,15 @@ impl Seen {
         let second = self.second(began, Instant::now());
         second.open_streams = streams;
         second.users = users;
+    }
+}
+
+impl Second {
+    fn take(&mut self, latencies: &Histogram<u64>) {
+        if !latencies.is_empty() {
+            self.p50_ms = millis(latencies.value_at_quantile(0.5));
+            self.p99_ms = millis(latencies.value_at_quantile(0.99));
+        }
     }
 }
 
@@ -452,7 +463,6 @@ fn count(counts: &mut BTreeMap<String, u64>, kind: &str) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::measure::histogram::Quantiles;
 
     const SECOND: Duration = Duration::from_secs(1);
     const MS: Duration = Duration::from_millis(1);

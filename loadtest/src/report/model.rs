@@ -201,6 +201,9 @@ pub struct Orders {
     pub per_second_completed: f64,
     /// How many orders were completed while it was measured.
     pub completed_measured: u64,
+    /// Completed per second over the run's peak, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_peak: Option<f64>,
     /// From creation to the final status, by the platform's clock.
     pub created_to_final_ms: Quantiles,
     /// The same in microseconds.
