@@ -107,7 +107,6 @@ pub struct BaselineArgs {
     pub seconds: u64,
 }
 
-
 fn number(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
     if number.is_finite() && number <= 1e7 { Ok(number) } else { Err(format!("{text} is out of bounds")) }
@@ -118,7 +117,8 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
-    number(text).and_then(|number| if number >= 0.0 { Ok(number) } else { Err("must not be negative".to_owned()) })
+    number(text)
+        .and_then(|number| if number >= 0.0 { Ok(number) } else { Err("must not be negative".to_owned()) })
 }
 
 fn name_and_pid(text: &str) -> Result<(String, u32), String> {
@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused_with_their_option() {
-        for wrong in [["--rate", "0"], ["--rate", "nan"], ["--scale", "-1"], ["--clients", "0"], ["--pid", "12"]] {
+        for wrong in
+            [["--rate", "0"], ["--rate", "nan"], ["--scale", "0"], ["--clients", "0"], ["--pid", "12"]]
+        {
             let message = run(&wrong).unwrap_err();
             assert!(message.contains(wrong[0]), "{message}");
         }

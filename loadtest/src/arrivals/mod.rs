@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_poisson_process_has_exponential_gaps() {
-        let arrivals: Vec<_> = Schedule::poisson(1000.0, 60.0).arrivals(5).map(|at| at.as_secs_f64()).collect();
+        let arrivals: Vec<_> =
+            Schedule::poisson(1000.0, 60.0).arrivals(5).map(|at| at.as_secs_f64()).collect();
         let gaps: Vec<_> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;

@@ -59,7 +59,11 @@ impl Shop {
         }
         products.truncate(most);
         if products.is_empty() {
-            let nothing = if in_stock { "nothing in stock: an administrator's token lets goods be received" } else { "no products" };
+            let nothing = if in_stock {
+                "nothing in stock: an administrator's token lets goods be received"
+            } else {
+                "no products"
+            };
             return Err(Failure::Other(format!("the shop has {nothing}")));
         }
         Ok(Self { products })

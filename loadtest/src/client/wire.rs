@@ -247,16 +247,21 @@ mod tests {
     fn only_plain_http_urls_are_targets() {
         assert_eq!(parts("http://127.0.0.1:8080").unwrap().0, "127.0.0.1:8080");
         assert_eq!(parts("http://shop/").unwrap().0, "shop:80");
-        for wrong in ["https://a:1", "a:1", "", "/path", "http//x", "http://a/v1", "http://a?b", "http://u:p@a"] {
+        for wrong in
+            ["https://a:1", "a:1", "", "/path", "http//x", "http://a/v1", "http://a?b", "http://u:p@a"]
+        {
             assert!(parts(wrong).is_err(), "{wrong}");
         }
     }
 
     #[tokio::test]
     async fn a_target_on_this_machine_is_known_by_its_address() {
-        for (url, here) in
-            [("http://127.0.0.1:8080", true), ("http://[::1]:1", true), ("http://127.9.9.9", true), ("http://10.0.0.1", false)]
-        {
+        for (url, here) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:1", true),
+            ("http://127.9.9.9", true),
+            ("http://10.0.0.1", false),
+        ] {
             assert_eq!(Target::find(url).await.unwrap().is_loopback(), here, "{url}");
         }
     }

@@ -24,7 +24,8 @@ pub async fn run(running: Rc<Running>, clients: u32, ramp_up: Duration) {
     let mut tasks = JoinSet::new();
     for number in 0..clients {
         let at = began + ramp_up * number / clients;
-        if at > Instant::now() && running.world.stop.or(tokio::time::sleep_until(moment(at))).await.is_none() {
+        if at > Instant::now() && running.world.stop.or(tokio::time::sleep_until(moment(at))).await.is_none()
+        {
             break;
         }
         let running = running.clone();
@@ -50,7 +51,7 @@ async fn client(running: &Running, client: u32, until: Instant) {
             tries: running.phase.tries,
             final_within: Duration::from_secs_f64(running.phase.final_within),
         };
-        let mut visit = Visit::new(&running.world, &running.recorder, line, start);
+        let mut visit = Visit::new(&running.world, &running.board, &running.recorder, line, start);
         if visit.is_over() {
             return;
         }

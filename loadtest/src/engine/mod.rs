@@ -1,10 +1,13 @@
 //! Makes the load: a phase's journeys begin by a schedule or by clients, and their end is waited for.
 
+mod clock;
 mod closed;
 mod open;
 pub mod peak;
 mod run;
 mod setting;
+#[cfg(test)]
+mod tests;
 
 pub use self::run::run;
 
@@ -20,6 +23,7 @@ use crate::{
     journey::{Chooser, World},
     measure::recorder::Recorder,
     profile::{Load, Phase, Shape},
+    streams::Board,
 };
 
 /// How long requests under way are waited for when a run is interrupted.
@@ -31,6 +35,8 @@ pub struct Running {
     pub world: Rc<World>,
     /// What is seen is written down here.
     pub recorder: Rc<Recorder>,
+    /// What streams see is written down here.
+    pub board: Rc<Board>,
     /// The phase.
     pub phase: Rc<Phase>,
     /// Its journeys.

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::task::JoinSet;
 
-use super::{Running, finish, moment};
+use super::{Running, clock::Clock, finish, moment};
 use crate::{
     arrivals::Schedule,
     client::pool::Pool,
@@ -27,6 +27,7 @@ const AT_ONCE: usize = 64;
 /// Begins journeys by the schedule, and waits for the last one.
 pub async fn run(running: Rc<Running>, schedule: &Schedule) {
     let pool = Pool::new(&running.world.target, CONNECTIONS);
+    let clock = Clock::new();
     let began = Instant::now();
     let under_way = Rc::new(Cell::new(0usize));
     let mut tasks = JoinSet::new();
@@ -35,8 +36,7 @@ pub async fn run(running: Rc<Running>, schedule: &Schedule) {
         let intended = began + offset;
         if intended > Instant::now() {
             due = 0;
-            let wait = tokio::time::sleep_until(moment(intended));
-            if running.world.stop.or(wait).await.is_none() {
+            if running.world.stop.or(clock.at(intended)).await.is_none() {
                 break;
             }
         } else {
@@ -82,6 +82,6 @@ async fn journey(running: &Running, line: Line, number: u64, intended: Instant) 
         tries: running.phase.tries,
         final_within: Duration::from_secs_f64(running.phase.final_within),
     };
-    let mut visit = Visit::new(&running.world, &running.recorder, line, start);
+    let mut visit = Visit::new(&running.world, &running.board, &running.recorder, line, start);
     walk(&mut visit, steps).await;
 }

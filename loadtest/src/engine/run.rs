@@ -18,13 +18,16 @@ use crate::{
     measure::recorder::Recorder,
     profile::{self, Load, Profile, Rate},
     stop::Stop,
+    streams::Board,
 };
 
 /// Runs a profile.
 pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     let profile = setting::apply(profile::load(&args.profile)?, args)?;
     let target = target(args).await?;
-    let Some(world) = stop.or(world(args, &profile, &target, stop)).await.transpose()? else {
+    let Some(world) =
+        stop.or(world(args.admin_token.as_deref(), &profile, &target, stop)).await.transpose()?
+    else {
         return Ok(ExitCode::from(crate::INTERRUPTED));
     };
     world.customers.keep_logged_in();
@@ -38,6 +41,7 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
         let running = Running {
             world: world.clone(),
             recorder: recorder.clone(),
+            board: Board::new(recorder.clone()),
             phase: Rc::new(phase.clone()),
             chooser: Rc::new(Chooser::new(phase, seed)),
             name: number.to_string(),
@@ -90,15 +94,15 @@ async fn target(args: &RunArgs) -> Result<Target, Failure> {
 }
 
 /// Customers, goods and what else journeys need.
-async fn world(
-    args: &RunArgs,
+pub async fn world(
+    admin: Option<&str>,
     profile: &Profile,
     target: &Target,
     stop: &Stop,
 ) -> Result<Rc<World>, Failure> {
     let orders = profile.phases.iter().any(profile::Phase::orders);
-    let shop = Shop::visit(target, profile.baskets.products, orders && args.admin_token.is_none()).await?;
-    if let Some(token) = args.admin_token.as_deref().filter(|_| orders) {
+    let shop = Shop::visit(target, profile.baskets.products, orders && admin.is_none()).await?;
+    if let Some(token) = admin.filter(|_| orders) {
         shop.restock(target, token, profile.baskets.restock).await?;
     }
     let customers = Customers::register(target, profile.customers).await?;

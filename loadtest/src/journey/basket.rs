@@ -53,7 +53,8 @@ impl Shelf {
                 }
             }
         }
-        let lines = chosen.into_iter().map(|product| (product, random.random_range(self.pieces.0..=self.pieces.1)));
+        let lines =
+            chosen.into_iter().map(|product| (product, random.random_range(self.pieces.0..=self.pieces.1)));
         body(lines, payment.unwrap_or(&self.payment))
     }
 
@@ -85,7 +86,8 @@ mod tests {
     use crate::client::shop::Product;
 
     fn shelf(seed: u64, products: u128, lines: (usize, usize)) -> Shelf {
-        let product = |number| Product { id: Uuid::from_u128(number).into(), name: format!("product {number}") };
+        let product =
+            |number| Product { id: Uuid::from_u128(number).into(), name: format!("product {number}") };
         let shop = Shop { products: (0..products).map(product).collect() };
         let baskets = model::Baskets {
             zipf: 1.0,
@@ -117,7 +119,8 @@ mod tests {
             let lines = body["lines"].as_array().unwrap();
             lengths[lines.len()] += 1;
             assert!(lines.iter().all(|line| (1..=3).contains(&line["quantity"].as_u64().unwrap())));
-            let mut products: Vec<_> = lines.iter().map(|line| line["product_id"].as_str().unwrap()).collect();
+            let mut products: Vec<_> =
+                lines.iter().map(|line| line["product_id"].as_str().unwrap()).collect();
             products.sort_unstable();
             assert!(products.windows(2).all(|pair| pair[0] != pair[1]));
             assert_eq!(body["payment"]["token"], "tok_\"odd\"");
@@ -128,7 +131,8 @@ mod tests {
     #[test]
     fn a_small_shop_has_small_baskets() {
         let (shelf, mut random) = (shelf(1, 2, (3, 8)), StdRng::seed_from_u64(1));
-        let body: serde_json::Value = serde_json::from_str(&shelf.basket(Some("tok_x"), &mut random)).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(&shelf.basket(Some("tok_x"), &mut random)).unwrap();
         assert!((1..=2).contains(&body["lines"].as_array().unwrap().len()));
         assert_eq!(body["payment"]["token"], "tok_x");
     }

@@ -45,7 +45,10 @@ pub async fn search(visit: &mut Visit) -> Option<()> {
         let many = visit.random.random_range(1..=2);
         let wanted = words.iter().skip(first).take(many).copied().collect::<Vec<_>>().join(" ");
         let wanted = if wanted.is_empty() { &product.name } else { &wanted };
-        format!("/v1/products/search?q={}", form_urlencoded::byte_serialize(wanted.as_bytes()).collect::<String>())
+        format!(
+            "/v1/products/search?q={}",
+            form_urlencoded::byte_serialize(wanted.as_bytes()).collect::<String>()
+        )
     };
     visit.ask("search", Ask::get(&path, None)).await.ok().map(|_| ())
 }

@@ -3,6 +3,7 @@
 
 mod basket;
 mod browse;
+mod follow;
 mod login;
 mod order;
 mod shopper;
@@ -36,7 +37,7 @@ async fn take(visit: &mut Visit, step: &Step) -> Option<()> {
         Step::Retry => order::retry(visit).await,
         Step::Cancel => order::cancel(visit).await,
         Step::Refund { amount } => order::refund(visit, *amount).await,
-        Step::Follow { .. } => Some(()),
+        Step::Follow { by } => follow::follow(visit, *by).await,
         Step::Login => login::login(visit).await,
         Step::Me => login::me(visit).await,
         Step::History => login::history(visit).await,

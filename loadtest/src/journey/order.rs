@@ -81,7 +81,9 @@ pub async fn retry(visit: &mut Visit) -> Option<()> {
     let mut ask = Ask::post("/v1/orders", placed.body.clone());
     ask.key = Some(&placed.key);
     let judge = |answer: &Answer| match answer.headers.get("idempotent-replayed") {
-        _ if answer.status != 201 || answer.body != placed.answer => Err("a retry that was answered differently"),
+        _ if answer.status != 201 || answer.body != placed.answer => {
+            Err("a retry that was answered differently")
+        }
         None => Err("a retry without Idempotent-Replayed"),
         Some(_) => Ok(()),
     };
@@ -93,7 +95,7 @@ pub async fn retry(visit: &mut Visit) -> Option<()> {
 /// Cancels the last order. That it is too late for this is an answer too: a problem of the type `/problems/…`.
 pub async fn cancel(visit: &mut Visit) -> Option<()> {
     let path = format!("/v1/orders/{}/cancel", visit.last.as_ref()?.order);
-    visit.ask_as_customer("cancel", Ask::post(&path, Bytes::new())).await.ok().map(|_| ())
+    visit.ask_as_customer("cancel", Ask::post(&path, "{}")).await.ok().map(|_| ())
 }
 
 /// Waits until the last order is completed, and has its money returned.

@@ -22,6 +22,7 @@ use crate::{
     },
     measure::recorder::{Outcome, Recorder},
     stop::Stop,
+    streams::Board,
 };
 
 /// What all journeys of a run share.
@@ -81,6 +82,8 @@ pub struct Visit {
     pub world: Rc<World>,
     /// Where it is written down.
     pub recorder: Rc<Recorder>,
+    /// Where streams are written down.
+    pub board: Rc<Board>,
     /// Whose journey it is.
     pub customer: usize,
     /// Its random choices.
@@ -135,9 +138,16 @@ struct Problem<'a> {
 
 impl Visit {
     /// A journey begins.
-    pub fn new(world: &Rc<World>, recorder: &Rc<Recorder>, line: Line, start: Start) -> Self {
+    pub fn new(
+        world: &Rc<World>,
+        board: &Rc<Board>,
+        recorder: &Rc<Recorder>,
+        line: Line,
+        start: Start,
+    ) -> Self {
         Self {
             world: world.clone(),
+            board: board.clone(),
             recorder: recorder.clone(),
             customer: start.customer,
             random: start.random,
@@ -229,7 +239,8 @@ impl Visit {
         let retry_after = answer.retry_after();
         record(Outcome::Problem { status, kind, retry_after });
         // What is behind these may have happened or may yet: the same key finds out.
-        let open = kind == "/problems/idempotency-key-in-use" || matches!(status, 429 | 500 | 502 | 503 | 504);
+        let open =
+            kind == "/problems/idempotency-key-in-use" || matches!(status, 429 | 500 | 502 | 503 | 504);
         Err(Bad { again: open.then(|| retry_after.unwrap_or(PAUSE)) })
     }
 

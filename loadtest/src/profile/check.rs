@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Spanned, Table, Value};
 
-use super::model::{Baskets, FollowBy, Journey, Load, Phase, Profile, Rate, Shape, Step};
+use super::model::{Baskets, Journey, Load, Phase, Profile, Rate, Shape, Step};
+use crate::{report::objectives, streams::Transport};
 
 /// The most seconds of a phase: a week.
 const LONGEST: f64 = 7.0 * 24.0 * 3600.0;
@@ -144,7 +145,11 @@ pub fn parse(name: &str, text: &str) -> Result<Profile, ProfileError> {
         let at = phase.span().start;
         let phase = check.phase(phase)?;
         if phases.iter().any(|other| other.name == phase.name) {
-            return Err(check.wrong(at, &format!("phase {}", phase.name), "there is another phase of this name"));
+            return Err(check.wrong(
+                at,
+                &format!("phase {}", phase.name),
+                "there is another phase of this name",
+            ));
         }
         phases.push(phase);
     }
@@ -169,7 +174,10 @@ impl Check<'_> {
         let raw = raw.into_inner();
         let right = [
             ((0.0..=5.0).contains(&raw.zipf), "zipf: must be 0 to 5"),
-            (raw.lines.0 >= 1 && raw.lines.0 <= raw.lines.1, "lines: must be two numbers from 1, the smaller one first"),
+            (
+                raw.lines.0 >= 1 && raw.lines.0 <= raw.lines.1,
+                "lines: must be two numbers from 1, the smaller one first",
+            ),
             (raw.lines.1 <= 1_000, "lines: an order has at most 1000"),
             (
                 raw.pieces.0 >= 1 && raw.pieces.0 <= raw.pieces.1,
@@ -202,7 +210,10 @@ impl Check<'_> {
             (raw.tries.is_none_or(|tries| (1..=100).contains(&tries)), "tries: must be 1 to 100"),
             (raw.final_within > 0.0 && raw.final_within <= LONGEST, "final_within: must be above 0"),
             (raw.streams <= 50_000, "streams: must be 50000 at most"),
-            (raw.replay == raw.journey.is_empty(), "needs a [[phase.journey]], or `replay = true`, and not both"),
+            (
+                raw.replay == raw.journey.is_empty(),
+                "needs a [[phase.journey]], or `replay = true`, and not both",
+            ),
         ];
         if let Some((_, what)) = right.iter().find(|(right, _)| !right) {
             return Err(self.wrong(at, &place, *what));
@@ -221,6 +232,10 @@ impl Check<'_> {
             (None, None, true) => Load::Replay,
             _ => return Err(self.wrong(at, &place, "needs exactly one of closed, open and replay")),
         };
+        for objective in raw.objectives.keys() {
+            objectives::check(objective)
+                .map_err(|what| self.wrong(at, &format!("{place}, objectives"), what))?;
+        }
         let mut journeys = Vec::new();
         for (number, journey) in raw.journey.into_iter().enumerate() {
             let place = format!("{place}, journey {}", number + 1);
@@ -329,7 +344,13 @@ impl Check<'_> {
         Ok(Load::Open { shape, unit, even })
     }
 
-    fn journey(&self, raw: RawJourney, at: usize, place: &str, number: usize) -> Result<Journey, ProfileError> {
+    fn journey(
+        &self,
+        raw: RawJourney,
+        at: usize,
+        place: &str,
+        number: usize,
+    ) -> Result<Journey, ProfileError> {
         if !raw.share.is_finite() || raw.share < 0.0 {
             return Err(self.wrong(at, place, "share: must not be negative"));
         }
@@ -383,7 +404,7 @@ impl Check<'_> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Follow {
-            by: Option<FollowBy>,
+            by: Option<Transport>,
         }
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -391,8 +412,8 @@ impl Check<'_> {
             seconds: (f64, f64),
         }
         const STEPS: [&str; 13] = [
-            "browse", "search", "product", "order", "hot", "retry", "cancel", "refund", "follow", "login", "me",
-            "history", "think",
+            "browse", "search", "product", "order", "hot", "retry", "cancel", "refund", "follow", "login",
+            "me", "history", "think",
         ];
 
         let name = self.name(&mut table, "do", at, place)?;
@@ -412,7 +433,10 @@ impl Check<'_> {
             }
             "hot" => {
                 let Hot { products, pieces } = self.fields(table, at, place)?;
-                Step::Hot { products: products.unwrap_or(1).max(1), pieces: pieces.unwrap_or(1).clamp(1, 1_000_000) }
+                Step::Hot {
+                    products: products.unwrap_or(1).max(1),
+                    pieces: pieces.unwrap_or(1).clamp(1, 1_000_000),
+                }
             }
             "refund" => {
                 let Refund { amount } = self.fields(table, at, place)?;
@@ -420,7 +444,7 @@ impl Check<'_> {
             }
             "follow" => {
                 let Follow { by } = self.fields(table, at, place)?;
-                Step::Follow { by: by.unwrap_or_default() }
+                Step::Follow { by: by.unwrap_or(Transport::Sse) }
             }
             "think" => {
                 let Think { seconds: (least, most) } = self.fields(table, at, place)?;
@@ -512,7 +536,10 @@ steps = [
     fn a_good_profile_is_read() {
         let profile = parse("t", GOOD).unwrap();
         let phase = &profile.phases[0];
-        assert_eq!(phase.load, Load::Open { shape: Shape::Flat { rate: 100.0 }, unit: Rate::PerSecond, even: false });
+        assert_eq!(
+            phase.load,
+            Load::Open { shape: Shape::Flat { rate: 100.0 }, unit: Rate::PerSecond, even: false }
+        );
         assert_eq!(phase.journeys[0].steps[1], Step::Think { least: 0.5, most: 2.0 });
         assert_eq!((phase.tries, phase.settle, phase.objectives["order.p99_ms"]), (1, true, 50.0));
         assert_eq!((profile.baskets.lines, profile.seed), ((1, 8), 1));
@@ -531,19 +558,39 @@ steps = [
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (from, to, expected) in [
-            ("pages = 2", "page = 2", "line 9: phase orders, journey 1, step 1 (browse): unknown field `page`"),
+            (
+                "pages = 2",
+                "page = 2",
+                "line 9: phase orders, journey 1, step 1 (browse): unknown field `page`",
+            ),
             ("pages = 2", "pages = -2", "line 9: phase orders, journey 1, step 1 (browse): invalid value"),
-            ("[0.5, 2]", "[2, 0.5]", "line 10: phase orders, journey 1, step 2 (think): seconds: must be two"),
-            ("poisson", "poison", "line 6: phase orders, open (poison): there is no schedule poison; did you mean"),
+            (
+                "[0.5, 2]",
+                "[2, 0.5]",
+                "line 10: phase orders, journey 1, step 2 (think): seconds: must be two",
+            ),
+            (
+                "poisson",
+                "poison",
+                "line 6: phase orders, open (poison): there is no schedule poison; did you mean",
+            ),
             ("rate = 100", "rate = 0", "line 6: phase orders, open (poisson): rates must be above 0"),
             ("rate = 100", "speed = 100", "line 6: phase orders, open (poisson): unknown field `speed`"),
             ("rate = 100", "rate = 100, unit = \"x\"", "line 6: phase orders, open: unit: must be"),
             ("seconds = 10\n", "seconds = -1\n", "line 3: phase orders: seconds: must be above 0"),
-            ("seconds = 10\n", "seconds = 1\nwarm_up = 1\n", "line 3: phase orders: warm_up: must be shorter"),
+            (
+                "seconds = 10\n",
+                "seconds = 1\nwarm_up = 1\n",
+                "line 3: phase orders: warm_up: must be shorter",
+            ),
             ("seconds = 10\n", "secs = 10\n", "line 5: unknown field `secs`"),
             ("about", "abuot", "line 2: unknown field `abuot`"),
             ("open =", "closed = { clients = 1 }\nopen =", "line 3: phase orders: needs exactly one of"),
-            ("{ do = \"order\" },", "", "step 3 (retry)"),
+            (
+                "{ do = \"order\" },",
+                "",
+                "line 12: phase orders, journey 1, step 3: no step before it places an order",
+            ),
             ("about", "customers = 0\nabout", "line 2: customers: must be 1 to 10000"),
             ("about", "baskets = { lines = [3, 2] }\nabout", "line 2: baskets: lines: must be two numbers"),
         ] {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::streams::Transport;
+
 /// A whole profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
@@ -184,7 +186,7 @@ pub enum Step {
     /// Follows the last order to its end.
     Follow {
         /// How.
-        by: FollowBy,
+        by: Transport,
     },
     /// Logs in again.
     Login,
@@ -199,17 +201,6 @@ pub enum Step {
         /// The longest.
         most: f64,
     },
-}
-
-/// How an order is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FollowBy {
-    /// Server-sent events.
-    #[default]
-    Sse,
-    /// A websocket.
-    Websocket,
 }
 
 impl Step {
