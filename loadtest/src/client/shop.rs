@@ -89,7 +89,7 @@ impl Shop {
     }
 }
 
-async fn receive(
+pub async fn receive(
     connection: &mut Connection,
     bearer: &HeaderValue,
     product: ProductId,

@@ -39,6 +39,10 @@ pub enum Reason {
     Refused(String),
     /// The order was cancelled, but not by the replay.
     Cancelled(String),
+    /// Sold, and taken back before it was charged.
+    CalledOff,
+    /// The order did not become final.
+    Unfinished,
     /// Takes back what was never sold here.
     ReturnUnsold,
     /// The refund was not accepted, for this reason.
@@ -50,7 +54,7 @@ pub enum Reason {
 impl Reason {
     /// True for what must not be: the books may agree, but the platform did not do what it should.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::RefundRefused(_) | Self::Cancelled(_))
+        matches!(self, Self::Refused(_) | Self::RefundRefused(_) | Self::Cancelled(_) | Self::Unfinished)
     }
 }
 
@@ -71,6 +75,8 @@ impl fmt::Display for Reason {
             Self::TooMany => "more pieces than a line of an order may have",
             Self::ReturnNobody => "taken back from nobody known: no customer",
             Self::ReturnUnbought => "taken back without a purchase in the file",
+            Self::CalledOff => "sold and taken back; here cancelled before it was charged",
+            Self::Unfinished => "order did not become final",
             Self::ReturnUnsold => "taken back from an order that was not completed here",
             Self::NotReplayed => "not replayed: interrupted",
             Self::Rejected(why) => return write!(f, "order rejected: {why}"),

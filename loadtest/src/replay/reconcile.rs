@@ -1,0 +1,560 @@
+//! The file's books against the platform's, to the last piece and penny. Pure.
+//!
+//! The file says what each line should have come to. What it came to is read from the platform: the lines of its
+//! orders, the money it took and gave back. Line by line the difference is put down to a [`Reason`]; the sum of all of
+//! these must be the difference of the two books, which is computed from the payments, not from the lines. What is left
+//! over is unexplained, and there must be nothing left over. Where the platform contradicts itself or what was asked of
+//! it (an order that lacks a line, money taken twice), that is named whether the sums agree or not.
+
+use std::{
+    collections::BTreeMap,
+    ops::{Add, AddAssign, Neg, Sub},
+};
+
+use serde::Serialize;
+
+use super::{
+    amount::Amount,
+    file::{Invoice, Line},
+    plan::{Fate, Part, Plan, Product},
+    reason::Reason,
+};
+use crate::streams::Status;
+
+/// Pieces and their money.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// Pieces.
+    pub pieces: i64,
+    /// Money.
+    pub money: Amount,
+}
+
+/// One side's books. What goes out is positive, what comes back negative.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Books {
+    /// Sold.
+    pub sold: Sum,
+    /// Taken back.
+    pub returned: Sum,
+}
+
+/// What became of an order that was to be placed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Placed {
+    /// There is none.
+    Not(Reason),
+    /// It was accepted, and this is what the platform says of it.
+    Order(Box<Facts>),
+}
+
+/// What the platform says of an order and its payment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// Its id, for people.
+    pub id: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it ended badly.
+    pub reason: Option<String>,
+    /// Its lines.
+    pub lines: Vec<FactLine>,
+    /// Its total.
+    pub total: Amount,
+    /// What the order says has come back.
+    pub refunded: Amount,
+    /// What the payment says was taken.
+    pub captured: Amount,
+    /// What the payment says was given back.
+    pub paid_back: Amount,
+}
+
+/// A line of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactLine {
+    /// What; nothing when it is none of ours.
+    pub product: Option<Product>,
+    /// Pieces.
+    pub quantity: i64,
+    /// The price of one.
+    pub price: Amount,
+    /// The price of all.
+    pub total: Amount,
+}
+
+/// What became of what was to be taken back of one order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Returned {
+    /// The whole order was cancelled.
+    Cancelled,
+    /// This was asked to be refunded, and accepted.
+    Refunded(Amount),
+    /// The order was not completed: there was nothing to give back.
+    Unsold,
+    /// The refund was not accepted.
+    Refused(String),
+    /// The replay ended before.
+    NotReplayed,
+}
+
+/// All lines with one reason.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Class {
+    /// In words.
+    pub reason: String,
+    /// Lines concerned.
+    pub lines: u64,
+    /// File less platform.
+    pub difference: Sum,
+    /// Whether it must not be.
+    pub failure: bool,
+}
+
+/// How the two books compare.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reconciliation {
+    /// Lines that were compared.
+    pub lines: u64,
+    /// Those that agree to the penny.
+    pub agreeing: u64,
+    /// The file's books.
+    pub file: Books,
+    /// The platform's books.
+    pub platform: Books,
+    /// What explains the difference, the largest first.
+    pub classes: Vec<Class>,
+    /// What does not.
+    pub unexplained: Sum,
+    /// Where the platform contradicts itself or what was asked of it.
+    pub contradictions: Vec<String>,
+}
+
+impl Reconciliation {
+    /// True when everything is explained, and nothing happened that must not.
+    pub fn is_clean(&self) -> bool {
+        self.unexplained == Sum::default()
+            && self.contradictions.is_empty()
+            && !self.classes.iter().any(|class| class.failure)
+    }
+}
+
+/// Compares. `placed` is by order, `returned` by reversal and back.
+pub fn reconcile(
+    invoices: &[Invoice],
+    plan: &Plan,
+    placed: &[Placed],
+    returned: &[Vec<Returned>],
+) -> Reconciliation {
+    let mut ledger = Ledger::default();
+    let judge = Judge { plan, placed, returned, called_off: called_off(plan, placed.len(), returned) };
+    let mut reversals = plan.reversals.iter().enumerate().peekable();
+    for (number, (invoice, fates)) in invoices.iter().zip(&plan.fates).enumerate() {
+        let reversal = reversals.next_if(|(_, reversal)| reversal.invoice == number).map(|(at, _)| at);
+        for (line, fate) in invoice.lines.iter().zip(fates) {
+            let mut differences = Differences::default();
+            judge.line(line, fate, reversal, &mut differences);
+            ledger.enter(line, differences);
+        }
+    }
+    let platform = judge.books();
+    let difference = ledger.file.net() - platform.net();
+    let explained = ledger.classes.values().fold(Sum::default(), |sum, (_, difference)| sum + *difference);
+    let mut classes: Vec<Class> = ledger
+        .classes
+        .into_iter()
+        .map(|(reason, (lines, difference))| {
+            Class { reason: reason.to_string(), lines, difference, failure: reason.is_failure() }
+        })
+        .collect();
+    classes.sort_by_key(|class| std::cmp::Reverse(class.lines));
+    Reconciliation {
+        lines: ledger.lines,
+        agreeing: ledger.agreeing,
+        file: ledger.file,
+        platform,
+        classes,
+        unexplained: difference - explained,
+        contradictions: judge.contradictions(),
+    }
+}
+
+/// Which orders were cancelled by a reversal.
+fn called_off(plan: &Plan, orders: usize, returned: &[Vec<Returned>]) -> Vec<bool> {
+    let mut called_off = vec![false; orders];
+    for (reversal, outcomes) in plan.reversals.iter().zip(returned) {
+        for (back, outcome) in reversal.backs.iter().zip(outcomes) {
+            called_off[back.order] |= *outcome == Returned::Cancelled;
+        }
+    }
+    called_off
+}
+
+type Differences = Vec<(Reason, Sum)>;
+
+#[derive(Default)]
+struct Ledger {
+    lines: u64,
+    agreeing: u64,
+    file: Books,
+    classes: BTreeMap<Reason, (u64, Sum)>,
+}
+
+impl Ledger {
+    fn enter(&mut self, line: &Line, mut differences: Differences) {
+        let whole = Sum::of(line.quantity, line.price);
+        if line.quantity < 0 {
+            self.file.returned += whole;
+        } else {
+            self.file.sold += whole;
+        }
+        differences.retain(|(_, difference)| *difference != Sum::default());
+        self.lines += 1;
+        self.agreeing += u64::from(differences.is_empty());
+        differences.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut last = None;
+        for (reason, difference) in differences {
+            let again = last.as_ref() == Some(&reason);
+            let class = self.classes.entry(reason.clone()).or_default();
+            class.0 += u64::from(!again);
+            class.1 += difference;
+            last = Some(reason);
+        }
+    }
+}
+
+struct Judge<'a> {
+    plan: &'a Plan,
+    placed: &'a [Placed],
+    returned: &'a [Vec<Returned>],
+    called_off: Vec<bool>,
+}
+
+impl Judge<'_> {
+    /// Puts down what is different about a line.
+    fn line(&self, line: &Line, fate: &Fate, reversal: Option<usize>, differences: &mut Differences) {
+        let whole = Sum::of(line.quantity, line.price);
+        match fate {
+            Fate::Unused(reason) => differences.push((reason.clone(), whole)),
+            Fate::Ordered { order, product } => match self.unsold(*order) {
+                Some(reason) => differences.push((reason, whole)),
+                None => {
+                    let here = self.price(*order, *product).times(line.quantity);
+                    differences.push((Reason::SalePrice, Sum { pieces: 0, money: whole.money - here }));
+                }
+            },
+            Fate::Returned { parts, unbought } => {
+                differences.push((Reason::ReturnUnbought, -Sum::of(*unbought, line.price)));
+                for part in parts {
+                    self.part(line, part, reversal, differences);
+                }
+            }
+        }
+    }
+
+    fn part(&self, line: &Line, part: &Part, reversal: Option<usize>, differences: &mut Differences) {
+        let whole = -Sum::of(part.pieces, line.price);
+        let outcome = reversal.and_then(|reversal| self.returned.get(reversal)?.get(part.back));
+        let reason = match outcome {
+            Some(Returned::Refunded(_)) => {
+                let here = -self.price(part.order, part.product).times(part.pieces);
+                differences.push((Reason::ReturnPrice, Sum { pieces: 0, money: whole.money - here }));
+                differences.push((Reason::PiecesStay, Sum { pieces: whole.pieces, money: Amount::ZERO }));
+                return;
+            }
+            Some(Returned::Cancelled) => Reason::CalledOff,
+            Some(Returned::Unsold) => Reason::ReturnUnsold,
+            Some(Returned::Refused(why)) => Reason::RefundRefused(why.clone()),
+            Some(Returned::NotReplayed) | None => Reason::NotReplayed,
+        };
+        differences.push((reason, whole));
+    }
+
+    /// Why nothing of an order was sold; `None` when it was.
+    fn unsold(&self, order: usize) -> Option<Reason> {
+        let facts = match self.placed.get(order) {
+            None => return Some(Reason::NotReplayed),
+            Some(Placed::Not(reason)) => return Some(reason.clone()),
+            Some(Placed::Order(facts)) => facts,
+        };
+        let why = || facts.reason.clone().unwrap_or_else(|| "without a reason".to_owned());
+        match facts.status {
+            Status::Completed | Status::PartiallyRefunded | Status::Refunded => None,
+            Status::Rejected => Some(Reason::Rejected(why())),
+            Status::Cancelled if self.called_off[order] => Some(Reason::CalledOff),
+            Status::Cancelled => Some(Reason::Cancelled(why())),
+            Status::Created | Status::Validated | Status::Paid => Some(Reason::Unfinished),
+        }
+    }
+
+    /// What a piece cost here.
+    fn price(&self, order: usize, product: Product) -> Amount {
+        let Some(Placed::Order(facts)) = self.placed.get(order) else { return Amount::ZERO };
+        let line = facts.lines.iter().find(|line| line.product == Some(product));
+        line.map_or(Amount::ZERO, |line| line.price)
+    }
+
+    /// The platform's books: pieces of the orders that stand, money as the payments have it.
+    fn books(&self) -> Books {
+        let mut books = Books::default();
+        for (order, placed) in self.placed.iter().enumerate() {
+            let Placed::Order(facts) = placed else { continue };
+            if self.unsold(order).is_none() {
+                books.sold.pieces += facts.lines.iter().map(|line| line.quantity).sum::<i64>();
+            }
+            books.sold.money += facts.captured;
+            books.returned.money += -facts.paid_back;
+        }
+        books
+    }
+
+    fn contradictions(&self) -> Vec<String> {
+        let mut asked: Vec<Amount> = vec![Amount::ZERO; self.placed.len()];
+        for (reversal, outcomes) in self.plan.reversals.iter().zip(self.returned) {
+            for (back, outcome) in reversal.backs.iter().zip(outcomes) {
+                if let Returned::Refunded(amount) = outcome {
+                    asked[back.order] += *amount;
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for ((planned, placed), asked) in self.plan.orders.iter().zip(self.placed).zip(asked) {
+            if let Placed::Order(facts) = placed {
+                found.extend(facts.contradictions(&planned.goods, asked).map(|what| format!("{}: {what}", facts.id)));
+            }
+        }
+        found
+    }
+}
+
+impl Facts {
+    /// Where an order contradicts itself, its payment, or what was asked for.
+    fn contradictions(
+        &self,
+        goods: &BTreeMap<Product, i64>,
+        asked_back: Amount,
+    ) -> impl Iterator<Item = String> {
+        let mut has: BTreeMap<Option<Product>, i64> = BTreeMap::new();
+        for line in &self.lines {
+            *has.entry(line.product).or_default() += line.quantity;
+        }
+        let ordered = goods.iter().map(|(product, pieces)| (Some(*product), *pieces)).collect();
+        let sum: Amount = self.lines.iter().map(|line| line.total).sum();
+        let stands = matches!(self.status, Status::Completed | Status::PartiallyRefunded | Status::Refunded);
+        let (taken, back) = if stands { (self.total, asked_back) } else { (self.captured, self.captured) };
+        let checks = [
+            (has != ordered, "its lines are not those that were ordered".to_owned()),
+            (
+                self.lines.iter().any(|line| line.price.times(line.quantity) != line.total),
+                "a line's total is not its price times its pieces".to_owned(),
+            ),
+            (sum != self.total, format!("its lines come to {sum}, its total is {}", self.total)),
+            (self.captured != taken, format!("{} were taken for an order of {taken}", self.captured)),
+            (
+                self.paid_back != back,
+                format!("{} were given back where {back} should have been", self.paid_back),
+            ),
+            (
+                self.refunded != self.paid_back,
+                format!("the order says {} came back, its payment {}", self.refunded, self.paid_back),
+            ),
+            (!self.status.is_final(), "it did not become final".to_owned()),
+        ];
+        checks.into_iter().filter_map(|(wrong, what)| wrong.then_some(what))
+    }
+}
+
+impl Books {
+    /// What is left: sold less taken back.
+    pub fn net(&self) -> Sum {
+        self.sold + self.returned
+    }
+}
+
+impl Sum {
+    fn of(pieces: i64, price: Amount) -> Self {
+        Self { pieces, money: price.times(pieces) }
+    }
+}
+
+impl Add for Sum {
+    type Output = Sum;
+    fn add(self, other: Sum) -> Sum {
+        Sum { pieces: self.pieces + other.pieces, money: self.money + other.money }
+    }
+}
+
+impl Sub for Sum {
+    type Output = Sum;
+    fn sub(self, other: Sum) -> Sum {
+        self + -other
+    }
+}
+
+impl Neg for Sum {
+    type Output = Sum;
+    fn neg(self) -> Sum {
+        Sum { pieces: -self.pieces, money: -self.money }
+    }
+}
+
+impl AddAssign for Sum {
+    fn add_assign(&mut self, other: Sum) {
+        *self = *self + other;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::{
+        super::plan::{
+            plan,
+            tests::{any_invoices, invoice, line, offers},
+        },
+        *,
+    };
+
+    /// The catalogue's prices.
+    const PRICES: [&str; 4] = ["1", "2.5", "0.99", "18"];
+
+    fn price(product: Product) -> Amount {
+        Amount::parse(PRICES[product]).unwrap()
+    }
+
+    /// A platform that does what it should; `fate` says how each order ends.
+    fn platform(plan: &Plan, fate: impl Fn(usize) -> u8) -> (Vec<Placed>, Vec<Vec<Returned>>) {
+        let mut placed: Vec<Placed> = plan
+            .orders
+            .iter()
+            .enumerate()
+            .map(|(number, order)| {
+                let lines: Vec<_> = order
+                    .goods
+                    .iter()
+                    .map(|(&product, &quantity)| FactLine {
+                        product: Some(product),
+                        quantity,
+                        price: price(product),
+                        total: price(product).times(quantity),
+                    })
+                    .collect();
+                let total: Amount = lines.iter().map(|line| line.total).sum();
+                let (status, captured) = match fate(number) {
+                    0 => return Placed::Not(Reason::Refused("422".to_owned())),
+                    1 => (Status::Rejected, Amount::ZERO),
+                    _ => (Status::Completed, total),
+                };
+                Placed::Order(Box::new(Facts {
+                    id: number.to_string(),
+                    status,
+                    reason: Some("insufficient_stock".to_owned()),
+                    lines,
+                    total,
+                    refunded: Amount::ZERO,
+                    captured,
+                    paid_back: Amount::ZERO,
+                }))
+            })
+            .collect();
+        let back = |placed: &mut Placed, back: &super::super::plan::Back| {
+            let Placed::Order(facts) = placed else { return Returned::Unsold };
+            if facts.status == Status::Rejected {
+                return Returned::Unsold;
+            }
+            if back.whole && fate(back.order) == 2 {
+                (facts.status, facts.captured) = (Status::Cancelled, Amount::ZERO);
+                return Returned::Cancelled;
+            }
+            let amount: Amount = back.goods.iter().map(|(product, pieces)| price(*product).times(*pieces)).sum();
+            facts.refunded += amount;
+            facts.paid_back += amount;
+            facts.status = Status::PartiallyRefunded;
+            Returned::Refunded(amount)
+        };
+        let returned = plan
+            .reversals
+            .iter()
+            .map(|reversal| reversal.backs.iter().map(|one| back(&mut placed[one.order], one)).collect())
+            .collect();
+        (placed, returned)
+    }
+
+    fn class<'a>(found: &'a Reconciliation, reason: &Reason) -> &'a Class {
+        found.classes.iter().find(|class| class.reason == reason.to_string()).unwrap()
+    }
+
+    fn sum(pieces: i64, money: &str) -> Sum {
+        Sum { pieces, money: Amount::parse(money).unwrap() }
+    }
+
+    #[test]
+    fn every_difference_has_its_class() {
+        let invoices = [
+            invoice("1", "ann", vec![line("A1", 10, "1"), line("B2", 2, "3"), line("X9", 1, "7")]),
+            invoice("2", "bob", vec![line("C3", 1, "0.99")]),
+            invoice("C3", "ann", vec![line("B2", -1, "3"), line("A1", -12, "1")]),
+            invoice("C4", "bob", vec![line("C3", -1, "0.99")]),
+        ];
+        let plan = plan(&invoices, &offers());
+        let (placed, returned) = platform(&plan, |_| 2);
+        let found = reconcile(&invoices, &plan, &placed, &returned);
+        assert!(found.is_clean(), "{found:?}");
+        assert_eq!(found.file.net(), sum(0, "8"));
+        assert_eq!(class(&found, &Reason::SalePrice).difference, sum(0, "1"));
+        assert_eq!(class(&found, &Reason::NotInCatalogue).difference, sum(1, "7"));
+        assert_eq!(class(&found, &Reason::ReturnPrice).difference, sum(0, "-0.5"));
+        assert_eq!(class(&found, &Reason::PiecesStay).difference, sum(-11, "0"));
+        assert_eq!(class(&found, &Reason::ReturnUnbought).difference, sum(-2, "-2"));
+        let called_off = class(&found, &Reason::CalledOff);
+        assert_eq!((called_off.lines, called_off.difference), (2, sum(0, "0")));
+        assert_eq!((found.lines, found.agreeing), (7, 1));
+    }
+
+    #[test]
+    fn money_that_is_nowhere_explained_is_unexplained() {
+        let invoices = [
+            invoice("1", "ann", vec![line("A1", 10, "1")]),
+            invoice("C2", "ann", vec![line("A1", -1, "1")]),
+        ];
+        let plan = plan(&invoices, &offers());
+        let wrong = |change: &dyn Fn(&mut Facts)| {
+            let (mut placed, returned) = platform(&plan, |_| 3);
+            let Placed::Order(facts) = &mut placed[0] else { panic!() };
+            change(facts);
+            let found = reconcile(&invoices, &plan, &placed, &returned);
+            assert!(!found.is_clean());
+            (found.unexplained, found.contradictions.join(" "))
+        };
+        let (unexplained, told) = wrong(&|facts| facts.captured += Amount::parse("10").unwrap());
+        assert_eq!(unexplained, sum(0, "-10"));
+        assert!(told.contains("20.00 were taken for an order of 10.00"), "{told}");
+        let (unexplained, told) = wrong(&|facts| facts.paid_back = Amount::ZERO);
+        assert_eq!(unexplained, sum(0, "-1"));
+        assert!(told.contains("given back") && told.contains("its payment"), "{told}");
+        let (unexplained, told) = wrong(&|facts| facts.lines[0].quantity = 9);
+        assert_eq!(unexplained, sum(1, "0"));
+        assert!(told.contains("not those that were ordered"), "{told}");
+        let (_, told) = wrong(&|facts| facts.status = Status::Paid);
+        assert!(told.contains("final"), "{told}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_platform_that_does_what_it_should_is_explained_to_the_penny(
+            invoices in any_invoices(), fates in proptest::collection::vec(0u8..5, 30)
+        ) {
+            let plan = plan(&invoices, &offers());
+            let (placed, returned) = platform(&plan, |order| fates[order % fates.len()]);
+            let found = reconcile(&invoices, &plan, &placed, &returned);
+            prop_assert_eq!(found.unexplained, Sum::default());
+            prop_assert!(found.contradictions.is_empty(), "{:?}", found.contradictions);
+            let explained = found.classes.iter().fold(Sum::default(), |sum, class| sum + class.difference);
+            prop_assert_eq!(found.file.net() - explained, found.platform.net());
+            let whole = invoices.iter().flat_map(|invoice| &invoice.lines)
+                .fold(Sum::default(), |sum, line| sum + Sum::of(line.quantity, line.price));
+            prop_assert_eq!(found.file.net(), whole);
+        }
+    }
+}

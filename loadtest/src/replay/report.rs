@@ -1,0 +1,127 @@
+//! What a replay shows: the two books, what explains their difference, and what does not.
+
+use serde::Serialize;
+
+use super::{
+    Replay,
+    amount::grouped,
+    drive::Driven,
+    plan::Step,
+    reconcile::{Reconciliation, Sum},
+};
+use crate::report::model::Table;
+
+/// Contradictions that are named.
+const NAMED: usize = 20;
+
+/// What came of a replay.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// What was read of the file, in words.
+    pub notes: Vec<String>,
+    /// How the books compare.
+    pub compared: Reconciliation,
+    /// Invoices per second.
+    pub invoices_per_second: f64,
+}
+
+impl Outcome {
+    pub(super) fn new(replay: &Replay, accounts: usize, driven: &Driven, compared: Reconciliation) -> Self {
+        let file = &replay.file;
+        let count = |number: u64| grouped(u128::from(number));
+        let orders = replay.plan.steps.iter().filter(|step| matches!(step, Step::Order(_))).count();
+        let mut notes = vec![
+            format!(
+                "the file: {} lines; of its first {} invoices {} lines, {} customers with a number",
+                count(file.lines),
+                count(file.invoices.len() as u64),
+                count(compared.lines),
+                count(replay.customers.len() as u64),
+            ),
+            format!(
+                "replayed as {} orders and {} invoices that take back, over {} accounts{}, in {:.1} s",
+                count(orders as u64),
+                count(replay.plan.reversals.len() as u64),
+                count(accounts as u64),
+                if accounts < replay.customers.len() { " that the customers share" } else { "" },
+                driven.took.as_secs_f64(),
+            ),
+        ];
+        if file.beyond > 0 {
+            notes.push(format!("{} lines of later invoices were not looked at", count(file.beyond)));
+        }
+        if file.invoices.len() < replay.settings.invoices {
+            notes.push("the file has no more invoices than these".to_owned());
+        }
+        for (reason, lines) in &file.unreadable {
+            notes.push(format!("{} lines cannot be read, and are in no sum: {reason}", count(*lines)));
+        }
+        let missing = replay.missing();
+        if missing > 0 {
+            notes.push(format!(
+                "{} of the file's stock codes that look like goods with a price are not in the catalogue: `viscount import {}` \
+                 puts them there",
+                count(missing as u64),
+                replay.settings.file.display()
+            ));
+        }
+        let others = compared.contradictions.len().saturating_sub(NAMED);
+        notes.extend(compared.contradictions.iter().take(NAMED).map(|what| format!("contradiction: order {what}")));
+        if others > 0 {
+            notes.push(format!("{others} more contradictions"));
+        }
+        let invoices_per_second = file.invoices.len() as f64 / driven.took.as_secs_f64().max(1e-9);
+        Self { notes, compared, invoices_per_second }
+    }
+
+    /// True when everything is explained, and nothing happened that must not.
+    pub fn is_clean(&self) -> bool {
+        self.compared.is_clean()
+    }
+
+    /// The reconciliation.
+    pub fn tables(&self) -> Vec<Table> {
+        let compared = &self.compared;
+        let row = |what: &str, lines: Option<u64>, sum: Sum| {
+            let lines = lines.map(|lines| grouped(lines.into())).unwrap_or_default();
+            vec![what.to_owned(), lines, pieces(sum.pieces), sum.money.to_string()]
+        };
+        let (file, platform) = (compared.file, compared.platform);
+        let mut rows = vec![
+            row("file: sold", None, file.sold),
+            row("file: taken back", None, file.returned),
+            row("file: in all", Some(compared.lines), file.net()),
+            row("platform: sold", None, platform.sold),
+            row("platform: given back", None, platform.returned),
+            row("platform: in all", None, platform.net()),
+            row("difference", None, file.net() - platform.net()),
+        ];
+        let failed = |failure| if failure { "! " } else { "" };
+        rows.extend(compared.classes.iter().map(|class| {
+            row(&format!("· {}{}", failed(class.failure), class.reason), Some(class.lines), class.difference)
+        }));
+        rows.push(row("unexplained", None, compared.unexplained));
+        rows.push(row("lines that agree to the penny", Some(compared.agreeing), Sum::default()));
+        let columns = ["", "lines", "pieces", "money"].map(str::to_owned).to_vec();
+        let verdict = if self.is_clean() {
+            "everything is explained"
+        } else {
+            "NOT RECONCILED: something is unexplained, contradictory (see the notes), or marked with !"
+        };
+        vec![Table { title: "reconciliation with the file".to_owned(), columns, rows, note: verdict.to_owned() }]
+    }
+
+    /// Figures for objectives.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("reconciles", f64::from(u8::from(self.is_clean()))),
+            ("invoices_per_second", self.invoices_per_second),
+        ]
+    }
+}
+
+/// With its sign and a comma at each thousand.
+fn pieces(pieces: i64) -> String {
+    let sign = if pieces < 0 { "-" } else { "" };
+    format!("{sign}{}", grouped(pieces.unsigned_abs().into()))
+}
