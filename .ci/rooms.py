@@ -21,6 +21,7 @@ MAY_KNOW = {
     "gateway": {"contracts", "chassis"},
     "loadtest": {"contracts"},
     "chaos": {"contracts"},
+    "bench": {"contracts", "actors", "chassis", "services"},
     "launcher": {"contracts", "actors", "chassis", "services", "gateway"},
 }
 
