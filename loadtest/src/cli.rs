@@ -78,6 +78,18 @@ pub struct RunArgs {
     /// The file to replay (profile `replay`).
     #[arg(long)]
     pub file: Option<PathBuf>,
+    /// Replay only the first so many invoices of the file.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    pub invoices: usize,
+    /// Replay so many times faster than it happened; without it as fast as it goes.
+    #[arg(long, value_parser = positive)]
+    pub speed: Option<f64>,
+    /// Replay with so many invoices under way at once.
+    #[arg(long, default_value_t = 32, value_parser = value_parser!(u32).range(1..=1_024))]
+    pub in_flight: u32,
+    /// Replay with an account for each customer of the file, instead of some that share them.
+    #[arg(long)]
+    pub all_customers: bool,
     /// Where the report goes; without it `loadtest-report/<profile>-<time>`.
     #[arg(long)]
     pub out: Option<PathBuf>,

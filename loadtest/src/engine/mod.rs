@@ -2,12 +2,16 @@
 
 mod clock;
 mod closed;
+mod crowd;
 mod open;
-pub mod peak;
+mod peak;
+mod prepare;
 mod run;
 mod setting;
+mod stage;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use self::run::run;
 

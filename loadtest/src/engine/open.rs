@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Most connections; a machine has 28,000 ports to call from, and the server the same.
-const CONNECTIONS: usize = 8_192;
+pub const CONNECTIONS: usize = 8_192;
 /// Most journeys under way: the memory of a generator that cannot keep up has an end.
 const UNDER_WAY: usize = 100_000;
 /// So many begin before others have their turn.

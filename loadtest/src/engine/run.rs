@@ -1,120 +1,86 @@
 //! One run from the profile to the exit status.
 
-use std::{cell::RefCell, process::ExitCode, rc::Rc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use rand::{SeedableRng, rngs::StdRng};
-use uuid::Uuid;
-
-use super::{Running, setting};
+use super::{prepare, setting, stage::Stage};
 use crate::{
     cli::RunArgs,
-    client::{
-        customers::Customers,
-        shop::Shop,
-        wire::{Ask, Connection, Target, WireError},
-    },
     failure::Failure,
-    journey::{Chooser, Shelf, World},
-    measure::recorder::Recorder,
-    profile::{self, Load, Profile, Rate},
+    measure::{components::Components, usage::Sampler},
+    profile::{self, Load, Profile},
+    report::{draft::Draft, terminal, write},
     stop::Stop,
-    streams::Board,
 };
 
 /// Runs a profile.
 pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     let profile = setting::apply(profile::load(&args.profile)?, args)?;
-    let target = target(args).await?;
-    let Some(world) =
-        stop.or(world(args.admin_token.as_deref(), &profile, &target, stop)).await.transpose()?
-    else {
+    prepare::connections(&profile)?;
+    let target = prepare::target(&args.url, args.i_own_this_target).await?;
+    let admin = args.admin_token.as_deref();
+    let Some(world) = stop.or(prepare::world(admin, &profile, &target, stop)).await.transpose()? else {
+        eprintln!("viscount-loadtest: interrupted before the load began");
         return Ok(ExitCode::from(crate::INTERRUPTED));
     };
     world.customers.keep_logged_in();
-    let mut peak: Option<f64> = None;
-    for (number, phase) in profile.phases.iter().enumerate() {
-        if stop.is_asked() {
+    let components = Components::find(target.port().unwrap_or_default(), &args.data_dir, &args.pid);
+    let sampler = Sampler::start(components.clone());
+    let mut draft = Draft::new(&profile.name, profile.seed, &args.url);
+    for note in &components.notes {
+        draft.note(note.clone());
+    }
+    let mut stage = Stage {
+        world: world.clone(),
+        seed: profile.seed,
+        sampler: &sampler,
+        components: &components,
+        draft: &mut draft,
+        peak: None,
+        waiting: Vec::new(),
+        number: 0,
+    };
+    phases(&mut stage, &profile, args.find_peak).await?;
+    for (what, count) in world.notes.borrow().iter() {
+        draft.note(format!("{count} {what}"));
+    }
+    let partial = stop.is_asked();
+    let report = draft.finish(partial);
+    let folder = folder(args, &profile.name);
+    let written = write::write(&report, &folder)
+        .map_err(|error| Failure::Other(format!("{}: {error}", folder.display())))?;
+    // A reader who has gone away has seen enough.
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), terminal::summary(&report).as_bytes());
+    let _ = written;
+    Ok(ExitCode::from(match (partial, report.kept()) {
+        (true, _) => crate::INTERRUPTED,
+        (false, true) => 0,
+        (false, false) => crate::MISSED,
+    }))
+}
+
+async fn phases(stage: &mut Stage<'_>, profile: &Profile, mut find_peak: bool) -> Result<(), Failure> {
+    for phase in &profile.phases {
+        if stage.world.stop.is_asked() {
             break;
         }
-        let recorder = Recorder::new(Duration::from_secs_f64(phase.warm_up));
-        let seed = profile.seed.wrapping_add(number as u64);
-        let running = Running {
-            world: world.clone(),
-            recorder: recorder.clone(),
-            board: Board::new(recorder.clone()),
-            phase: Rc::new(phase.clone()),
-            chooser: Rc::new(Chooser::new(phase, seed)),
-            name: number.to_string(),
-            seed,
-        };
-        let unit = match &phase.load {
-            Load::Open { unit: Rate::Peak, .. } => peak.unwrap_or(1.0),
-            _ => 1.0,
-        };
-        running.load(unit).await;
-        for (name, operation) in recorder.operations().iter() {
-            println!(
-                "{name:10} {} good {} p50 {} p99 {} {:?} {:?}",
-                operation.count,
-                operation.good,
-                operation.latency.value_at_quantile(0.5),
-                operation.latency.value_at_quantile(0.99),
-                operation.problems,
-                operation.broken
-            );
+        if find_peak && matches!(phase.load, Load::Open { .. }) {
+            find_peak = false;
+            stage.search(phase).await?;
+            if stage.world.stop.is_asked() {
+                break;
+            }
         }
-        if phase.sets_peak {
-            peak = Some(recorder.orders().len() as f64 / recorder.lasted().as_secs_f64());
-        }
+        stage.phase(phase).await?;
     }
-    Ok(ExitCode::SUCCESS)
+    stage.settle().await;
+    Ok(())
 }
 
-/// The platform: on this machine unless told otherwise, and up.
-async fn target(args: &RunArgs) -> Result<Target, Failure> {
-    let target = Target::find(&args.url).await?;
-    if !target.is_loopback() && !args.i_own_this_target {
-        return Err(Failure::Other(format!(
-            "{} is not on this machine: a load test of somebody else's platform is an attack. If it is yours, say so with --i-own-this-target",
-            args.url
-        )));
-    }
-    match Connection::new(&target).ask(Ask::get("/v1/products?limit=1", None)).await {
-        Ok(answer) if answer.status.is_success() => Ok(target),
-        Ok(answer) => Err(Failure::Other(format!(
-            "{} is there, but GET /v1/products answers {}: is it a First Viscount gateway, and is it ready?",
-            args.url, answer.status
-        ))),
-        Err(WireError::Connect(_, error)) => Err(Failure::Other(format!(
-            "nothing answers at {} ({error}): start the platform with `viscount up`, or give its address with --url",
-            args.url
-        ))),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Customers, goods and what else journeys need.
-pub async fn world(
-    admin: Option<&str>,
-    profile: &Profile,
-    target: &Target,
-    stop: &Stop,
-) -> Result<Rc<World>, Failure> {
-    let orders = profile.phases.iter().any(profile::Phase::orders);
-    let shop = Shop::visit(target, profile.baskets.products, orders && admin.is_none()).await?;
-    if let Some(token) = admin.filter(|_| orders) {
-        shop.restock(target, token, profile.baskets.restock).await?;
-    }
-    let customers = Customers::register(target, profile.customers).await?;
-    let shelf = Shelf::new(&shop, &profile.baskets, &mut StdRng::seed_from_u64(profile.seed));
-    let run = Uuid::new_v4().simple().to_string();
-    Ok(Rc::new(World {
-        target: target.clone(),
-        customers,
-        shop,
-        shelf,
-        run: run[..12].to_owned(),
-        stop: stop.clone(),
-        notes: RefCell::default(),
-    }))
+/// Where the report goes: a folder for each run, unless it was named.
+fn folder(args: &RunArgs, profile: &str) -> PathBuf {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    args.out.clone().unwrap_or_else(|| Path::new("loadtest-report").join(format!("{profile}-{now}")))
 }

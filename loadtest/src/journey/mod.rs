@@ -12,7 +12,7 @@ mod zipf;
 
 pub use self::{
     basket::Shelf,
-    shopper::Chooser,
+    shopper::{Chooser, mix},
     visit::{Line, Start, Visit, World},
 };
 use crate::profile::Step;

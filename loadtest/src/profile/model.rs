@@ -209,6 +209,11 @@ impl Step {
         matches!(self, Self::Retry | Self::Cancel | Self::Refund { .. } | Self::Follow { .. })
     }
 
+    /// True when it has a stream.
+    pub fn streams(&self) -> bool {
+        matches!(self, Self::Follow { .. })
+    }
+
     /// True when it places an order.
     pub fn orders(&self) -> bool {
         matches!(self, Self::Order { .. } | Self::Hot { .. })

@@ -3,7 +3,17 @@
 use std::process::ExitCode;
 
 /// Name and text of each.
-const ALL: [(&str, &str); 1] = [("smoke", include_str!("../../profiles/smoke.toml"))];
+const ALL: [(&str, &str); 9] = [
+    ("smoke", include_str!("../../profiles/smoke.toml")),
+    ("steady", include_str!("../../profiles/steady.toml")),
+    ("flash-sale", include_str!("../../profiles/flash-sale.toml")),
+    ("ten-thousand-streams", include_str!("../../profiles/ten-thousand-streams.toml")),
+    ("ten-thousand-users", include_str!("../../profiles/ten-thousand-users.toml")),
+    ("overload", include_str!("../../profiles/overload.toml")),
+    ("reads", include_str!("../../profiles/reads.toml")),
+    ("soak", include_str!("../../profiles/soak.toml")),
+    ("replay", include_str!("../../profiles/replay.toml")),
+];
 
 /// The text of the one with this name.
 pub fn text(name: &str) -> Option<&'static str> {

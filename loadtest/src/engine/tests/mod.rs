@@ -8,7 +8,7 @@ use std::{future::Future, rc::Rc, time::Duration};
 use tokio::task::LocalSet;
 
 use self::platform::Platform;
-use super::{Running, run};
+use super::{Running, prepare};
 use crate::{
     client::wire::Target,
     journey::{Chooser, World},
@@ -30,7 +30,7 @@ async fn phase(platform: &Platform, seed: u64, stop: &Stop, load: &str, steps: &
     let mut profile = parse("t", &text).unwrap();
     profile.seed = seed;
     let target = Target::find(&platform.url()).await.unwrap();
-    let world = run::world(None, &profile, &target, stop).await.unwrap();
+    let world = prepare::world(None, &profile, &target, stop).await.unwrap();
     let recorder = Recorder::new(Duration::ZERO);
     let phase = profile.phases.remove(0);
     let running = Running {

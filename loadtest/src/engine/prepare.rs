@@ -1,0 +1,81 @@
+//! Before the load: is the platform there, who buys, and what is there to buy.
+
+use std::{cell::RefCell, rc::Rc};
+
+use rand::{SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+use crate::{
+    client::{
+        customers::Customers,
+        shop::Shop,
+        wire::{Ask, Connection, Target, WireError},
+    },
+    failure::Failure,
+    journey::{Shelf, World},
+    profile::{Load, Phase, Profile},
+    stop::Stop,
+    streams::allow_files,
+};
+
+/// The platform: on this machine unless told otherwise, and up.
+pub async fn target(url: &str, is_ours: bool) -> Result<Target, Failure> {
+    let target = Target::find(url).await?;
+    if !target.is_loopback() && !is_ours {
+        return Err(Failure::Other(format!(
+            "{url} is not on this machine: a load test of somebody else's platform is an attack. If it is yours, say so \
+             with --i-own-this-target"
+        )));
+    }
+    match Connection::new(&target).ask(Ask::get("/v1/products?limit=1", None)).await {
+        Ok(answer) if answer.status.is_success() => Ok(target),
+        Ok(answer) => Err(Failure::Other(format!(
+            "{url} is there, but answers GET /v1/products with {}: is it a gateway of First Viscount, and is it ready?",
+            answer.status
+        ))),
+        Err(WireError::Connect(_, error)) => Err(Failure::Other(format!(
+            "nothing answers at {url} ({error}): start the platform with `viscount up`, or give its address with --url"
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Customers, goods and what else journeys need.
+pub async fn world(
+    admin: Option<&str>,
+    profile: &Profile,
+    target: &Target,
+    stop: &Stop,
+) -> Result<Rc<World>, Failure> {
+    let orders = profile.phases.iter().any(Phase::orders);
+    let shop = Shop::visit(target, profile.baskets.products, orders && admin.is_none()).await?;
+    if let Some(token) = admin.filter(|_| orders) {
+        shop.restock(target, token, profile.baskets.restock).await?;
+    }
+    let customers = Customers::register(target, profile.customers).await?;
+    let shelf = Shelf::new(&shop, &profile.baskets, &mut StdRng::seed_from_u64(profile.seed));
+    let run = Uuid::new_v4().simple().to_string();
+    Ok(Rc::new(World {
+        target: target.clone(),
+        customers,
+        shop,
+        shelf,
+        run: run[..12].to_owned(),
+        stop: stop.clone(),
+        notes: RefCell::default(),
+    }))
+}
+
+/// Lets this process have as many connections as the profile needs at once.
+pub fn connections(profile: &Profile) -> Result<(), Failure> {
+    let needed = profile.phases.iter().map(|phase| {
+        let load = match phase.load {
+            Load::Closed { clients, .. } => u64::from(clients),
+            Load::Open { .. } | Load::Replay => super::open::CONNECTIONS as u64,
+        };
+        // A client that follows an order has a second connection.
+        let follows = phase.journeys.iter().any(|journey| journey.steps.iter().any(|step| step.streams()));
+        load * (1 + u64::from(follows)) + u64::from(phase.streams)
+    });
+    allow_files(needed.max().unwrap_or_default()).map_err(|error| Failure::Other(error.to_string()))
+}
