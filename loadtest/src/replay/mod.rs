@@ -97,6 +97,11 @@ impl Replay {
         Ok(Self { settings, file, catalogue, plan, customers })
     }
 
+    /// How many customers of the file have a number: with as many accounts each has one.
+    pub fn customers(&self) -> usize {
+        self.customers.len()
+    }
+
     /// Receives the goods that the orders need, so that none is rejected for want of them.
     pub async fn receive_goods(&self, target: &Target, admin_token: &str) -> Result<(), Failure> {
         let bearer: HeaderValue = format!("Bearer {admin_token}")

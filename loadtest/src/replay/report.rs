@@ -50,7 +50,7 @@ impl Outcome {
         if file.beyond > 0 {
             notes.push(format!("{} lines of later invoices were not looked at", count(file.beyond)));
         }
-        if file.invoices.len() < replay.settings.invoices {
+        if file.invoices.len() < replay.settings.invoices && replay.settings.invoices < usize::MAX {
             notes.push("the file has no more invoices than these".to_owned());
         }
         for (reason, lines) in &file.unreadable {
@@ -114,7 +114,8 @@ impl Outcome {
     /// Figures for objectives.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
         vec![
-            ("reconciles", f64::from(u8::from(self.is_clean()))),
+            ("not_reconciled", f64::from(u8::from(!self.is_clean()))),
+            ("unexplained_pieces", self.compared.unexplained.pieces.unsigned_abs() as f64),
             ("invoices_per_second", self.invoices_per_second),
         ]
     }

@@ -15,6 +15,8 @@ mod follow;
 mod message;
 mod socket;
 mod sse;
+#[cfg(test)]
+mod tests;
 
 pub use board::{Board, Tally};
 pub use crowd::{Crowd, CrowdSpec, Gathered, Memory};
