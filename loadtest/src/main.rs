@@ -10,6 +10,7 @@
 //! - An order counts as accepted when its 201 has arrived, and is followed to its final status.
 
 mod arrivals;
+mod baseline;
 mod cli;
 mod client;
 mod engine;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => on_one_thread(|stop| async move { engine::run(&args, &stop).await }),
         Command::Compare { .. } => Err(Failure::Other("not there".to_owned())),
-        Command::Baseline(_) => Err(Failure::Other("not there".to_owned())),
+        Command::Baseline(args) => on_one_thread(|stop| async move { Ok(baseline::alone(&args, &stop).await) }),
         Command::Profiles => Ok(profile::shipped::list()),
     };
     outcome.unwrap_or_else(|failure| {

@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn a_picture_is_drawn_over_the_last_one_and_fits_the_terminal() {
         let (picture, mut drawn) = (picture(), 0);
-        let first = picture.draw(&mut drawn, 60);
+        let first = picture.draw(&mut drawn, 100);
         assert!(!first.starts_with("\x1b[") && first.contains("measuring") && first.contains("▁▅█"), "{first}");
         let second = picture.draw(&mut drawn, 60);
         assert!(second.starts_with(&format!("\x1b[{drawn}A")));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    model::{Baseline, Component, Phase, Report, Verdict},
+    model::{Baseline, Component, Phase, Ratio, Report, Verdict},
     text::{clock, count, figure, percent, row, table},
 };
 
@@ -26,7 +26,7 @@ pub fn summary(report: &Report) -> String {
     }
     if let Some(baseline) = &report.baseline {
         out.push_str(&of_baseline(baseline));
-        out.push_str(&ratios(report));
+        out.push_str(&ratios(baseline, &report.ratios));
     }
     let objectives: Vec<(&str, &Verdict)> = report
         .phases
@@ -180,15 +180,18 @@ fn of_baseline(baseline: &Baseline) -> String {
     )
 }
 
-/// The table of ratios; also for `baseline` alone.
-pub fn ratios(report: &Report) -> String {
-    let Some(baseline) = &report.baseline else { return String::new() };
+/// A baseline that was measured alone.
+pub fn baseline(baseline: &Baseline) -> String {
+    of_baseline(baseline) + &ratios(baseline, &[])
+}
+
+fn ratios(baseline: &Baseline, ratios: &[Ratio]) -> String {
     let mut rows = vec![row!["per second", "ours", "pgbench", "ratio", "wanted"]];
     for (name, what, bench) in [
-        ("ratio.order_flow", "orders completed ÷ pgbench order flow (4 commits each)", baseline.order_flow),
-        ("ratio.hot_row", "hot product's orders completed ÷ pgbench single-row updates", baseline.hot_row),
+        ("ratio.order_flow", "orders completed ÷ order flow of pgbench (4 commits each)", baseline.order_flow),
+        ("ratio.hot_row", "hot product's orders completed ÷ single-row updates of pgbench", baseline.hot_row),
     ] {
-        let ratio = report.ratios.iter().find(|ratio| ratio.name == name);
+        let ratio = ratios.iter().find(|ratio| ratio.name == name);
         let Some(bench) = bench else { continue };
         let none = || "-".to_owned();
         rows.push(row![
