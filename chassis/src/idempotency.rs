@@ -12,6 +12,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -71,7 +72,7 @@ pub struct StoredAnswer {
     /// The `Location` header.
     pub location: Option<String>,
     /// The body, byte for byte.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Whether a request is the first with its key.
@@ -180,7 +181,7 @@ impl Idempotency {
             claim: claim.clone(),
             status: u16::try_from(status).unwrap_or(200),
             location: row.try_get(2)?,
-            body: row.try_get(3)?,
+            body: row.try_get::<Vec<u8>, _>(3)?.into(),
         }))
     }
 
@@ -257,11 +258,11 @@ pub fn bind<'q, 'a>(
     let (mut locations, mut bodies) = (Vec::new(), Vec::new());
     for answer in answers {
         principals.push(answer.claim.principal);
-        keys.push(answer.claim.key.clone());
-        prints.push(answer.claim.fingerprint.to_vec());
+        keys.push(answer.claim.key.as_str());
+        prints.push(answer.claim.fingerprint.as_slice());
         statuses.push(i16::try_from(answer.status).unwrap_or(200));
-        locations.push(answer.location.clone());
-        bodies.push(answer.body.clone());
+        locations.push(answer.location.as_deref());
+        bodies.push(answer.body.as_ref());
     }
     query.bind(principals).bind(keys).bind(prints).bind(statuses).bind(locations).bind(bodies)
 }

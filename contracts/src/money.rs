@@ -2,13 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Quantity, events::common::v1 as proto};
 
 /// Three upper-case letters of ISO 4217.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -57,9 +57,9 @@ impl TryFrom<String> for Currency {
     }
 }
 
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
     }
 }
 
@@ -147,7 +147,7 @@ impl fmt::Display for Money {
 
 impl From<Money> for proto::Money {
     fn from(money: Money) -> Self {
-        proto::Money { amount: money.amount, currency: money.currency.into() }
+        proto::Money { amount: money.amount, currency: money.currency.to_string() }
     }
 }
 

@@ -103,10 +103,10 @@ pub fn bind_events<'q, P>(
         streams.push(event.stream);
         versions.push(event.version);
         ids.push(event.id.uuid());
-        kinds.push(event.kind.to_owned());
-        data.push(event.data.clone());
+        kinds.push(event.kind);
+        data.push(event.data.as_slice());
         times.push(event.occurred_at.to_sqlx());
-        traces.push(event.traceparent.clone());
+        traces.push(event.traceparent.as_deref());
     }
     let inbox: Vec<Uuid> = batch.entries.iter().filter_map(|entry| entry.inbox).map(EventId::uuid).collect();
     query.bind(streams).bind(versions).bind(ids).bind(kinds).bind(data).bind(times).bind(traces).bind(inbox)

@@ -41,7 +41,7 @@ pub struct PriceBook {
 
 impl PriceBook {
     /// Prices lines at the offers of this moment.
-    pub fn price(&self, wanted: &[(ProductId, Quantity)]) -> Result<(Vec<Line>, Money), PriceError> {
+    pub fn price(&self, wanted: &[(ProductId, Quantity)]) -> Result<(Arc<[Line]>, Money), PriceError> {
         let offers = self.offers.read();
         domain::price(wanted, |product| offers.get(&product).map(|(_, offer)| offer))
     }

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 use viscount_contracts::{Money, OrderId, UserId};
 
 use crate::domain::{Event, Order, Status};
@@ -40,19 +43,14 @@ impl From<&Order> for OrderView {
             status: order.status,
             version: order.version,
             customer_id: order.customer,
-            lines: raw(lines_json(order)),
+            lines: raw(&*order.lines),
             total: order.total,
             refunded: order.refunded(),
-            reason: reason_json(order).map(raw),
+            reason: order.reason.as_ref().map(raw),
             created_at: order.created_at,
             updated_at: order.updated_at,
         }
     }
-}
-
-/// The order's lines as JSON.
-pub fn lines_json(order: &Order) -> String {
-    serde_json::to_string(&order.lines).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// Why it ended badly, as JSON.
@@ -60,8 +58,8 @@ pub fn reason_json(order: &Order) -> Option<String> {
     order.reason.as_ref().and_then(|reason| serde_json::to_string(reason).ok())
 }
 
-fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).unwrap_or_default()
+fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
+    to_raw_value(value).unwrap_or_default()
 }
 
 /// One event of an order as clients see it: in the history and in the stream.
@@ -98,7 +96,7 @@ impl EventView {
 
 fn data(event: &Event, after: &Order) -> Value {
     match event {
-        Event::Created(_) => json!({ "total": after.total, "lines": after.lines }),
+        Event::Created(_) => json!({ "total": after.total, "lines": &*after.lines }),
         Event::Validated | Event::Completed => json!({ "total": after.total }),
         Event::Rejected { .. } => json!({ "reason": after.reason }),
         Event::PaymentNoted(payment) | Event::PaymentProcessed(payment) => {

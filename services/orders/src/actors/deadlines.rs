@@ -49,7 +49,7 @@ async fn expire(router: &Router<OrderActor>, id: OrderId, status: Status) {
         reply,
     });
     match asked.await {
-        Ok(Ok(order)) => tracing::info!(order = %id, status = %order.status, "deadline passed"),
+        Ok(Ok(told)) => tracing::info!(order = %id, status = %told.order.status, "deadline passed"),
         Ok(Err(refusal)) => tracing::warn!(order = %id, %refusal, "an overdue order could not be cancelled"),
         Err(error) => tracing::warn!(order = %id, %error, "an overdue order could not be asked"),
     }

@@ -4,4 +4,4 @@ mod deadlines;
 mod order;
 
 pub use deadlines::cancel_overdue;
-pub use order::{Deadlines, Env, EnvInner, OrderActor, Refusal, Request};
+pub use order::{Deadlines, Env, EnvInner, OrderActor, Refusal, Request, Told};

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
@@ -55,7 +56,16 @@ pub struct Request {
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// Where the answer goes.
-    pub reply: Reply<Result<OrderView, Refusal>>,
+    pub reply: Reply<Result<Told, Refusal>>,
+}
+
+/// The order after a command.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// As it is now.
+    pub order: Order,
+    /// With a claim: the answer that is remembered under its key, to be given byte for byte.
+    pub body: Option<Bytes>,
 }
 
 /// Why there is no order to show.
@@ -136,31 +146,45 @@ impl OrderActor {
         cause: Option<EventId>,
         claim: Option<(Claim, u16)>,
         traceparent: Option<String>,
-    ) -> Result<OrderView, Refusal> {
+    ) -> Result<Told, Refusal> {
         for _ in 0..ROUNDS {
             let decided = domain::decide(self.order.as_ref(), command.clone(), self.env.0.policy)?;
             let (events, after) = self.foresee(&decided, traceparent.as_deref());
             let Some(after) = after else { return Err(Rejection::Unknown.into()) };
             if events.is_empty() && claim.is_none() {
-                return Ok(OrderView::from(&after));
+                return Ok(Told { order: after, body: None });
             }
-            let view = OrderView::from(&after);
-            let answer = claim.as_ref().map(|(claim, status)| remember(claim, *status, &view));
-            let row =
-                Row { is_new: self.order.is_none(), look_at: self.look_at(&after), order: after.clone() };
+            let is_new = self.order.is_none();
+            let view = (is_new || claim.is_some()).then(|| OrderView::from(&after));
+            let body = view
+                .as_ref()
+                .filter(|_| claim.is_some())
+                .map(|view| Bytes::from(serde_json::to_vec(view).unwrap_or_default()));
+            let answer = claim.as_ref().zip(body.clone()).map(|((claim, status), body)| StoredAnswer {
+                claim: claim.clone(),
+                status: *status,
+                location: is_new.then(|| format!("/v1/orders/{}", self.id)),
+                body,
+            });
+            let row = Row {
+                lines: view.filter(|_| is_new).map(|view| view.lines),
+                look_at: self.look_at(&after),
+                order: after.clone(),
+            };
             let projection = Projection::Order { row: Box::new(row), answer };
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
                 Ok(_) => {
                     let before = self.order.as_ref().map(|order| order.status);
                     crate::metrics::came_to(before, &after);
-                    self.order = Some(after);
-                    return Ok(view);
+                    self.order = Some(after.clone());
+                    return Ok(Told { order: after, body });
                 }
                 Err(CommitError::Conflict) => self.order = load(&self.env, self.id).await?,
                 Err(CommitError::Duplicate) => {
                     self.order = load(&self.env, self.id).await?;
-                    return self.order.as_ref().map(OrderView::from).ok_or(Rejection::Unknown.into());
+                    let order = self.order.clone().ok_or(Rejection::Unknown)?;
+                    return Ok(Told { order, body: None });
                 }
                 Err(CommitError::Refused { constraint })
                     if claim.is_some()
@@ -202,15 +226,6 @@ impl OrderActor {
             Status::Validated => Some(order.updated_at + deadlines.payment).filter(|due| *due < first_look),
             _ => None,
         }
-    }
-}
-
-fn remember(claim: &Claim, status: u16, view: &OrderView) -> StoredAnswer {
-    StoredAnswer {
-        claim: claim.clone(),
-        status,
-        location: (status == 201).then(|| format!("/v1/orders/{}", view.id)),
-        body: serde_json::to_vec(view).unwrap_or_default(),
     }
 }
 

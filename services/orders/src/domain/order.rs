@@ -1,6 +1,6 @@
 //! What an order is.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -174,8 +174,8 @@ pub struct Order {
     pub status: Status,
     /// How many events it has had.
     pub version: i32,
-    /// What was ordered.
-    pub lines: Vec<Line>,
+    /// What was ordered; fixed, and shared by all states of the order.
+    pub lines: Arc<[Line]>,
     /// What it costs.
     pub total: Money,
     /// How it is paid.

@@ -1,6 +1,6 @@
 //! From what the buyer asks for to what the order fixes: the catalogue's prices of that moment, every sum checked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use viscount_contracts::{Money, ProductId, Quantity, UserId};
 
@@ -28,7 +28,7 @@ pub struct Draft {
     /// Whose.
     pub customer: UserId,
     /// What, priced.
-    pub lines: Vec<Line>,
+    pub lines: Arc<[Line]>,
     /// What it costs.
     pub total: Money,
     /// How it is paid.
@@ -70,7 +70,7 @@ pub enum PriceError {
 pub fn price<'a>(
     wanted: &[(ProductId, Quantity)],
     book: impl Fn(ProductId) -> Option<&'a Offer>,
-) -> Result<(Vec<Line>, Money), PriceError> {
+) -> Result<(Arc<[Line]>, Money), PriceError> {
     if wanted.is_empty() || wanted.len() > MAX_LINES {
         return Err(PriceError::LineCount);
     }
@@ -115,5 +115,5 @@ pub fn price<'a>(
         .iter()
         .try_fold(Money::zero(currency), |sum, line| sum.checked_add(line.line_total))
         .map_err(|_| PriceError::TooLarge)?;
-    Ok((lines, total))
+    Ok((lines.into(), total))
 }

@@ -22,7 +22,7 @@ fn draft() -> Box<Draft> {
     };
     Box::new(Draft {
         customer: UserId::new(),
-        lines: vec![line],
+        lines: [line].into(),
         total: gbp(4_200),
         means: PaymentMeans { method: "card".into(), token: "tok_visa".into() },
         address: None,

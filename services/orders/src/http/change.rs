@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use viscount_chassis::{
-    http::{Body, Caller, IdempotencyKey, PathId, current_traceparent, etag},
+    http::{Body, Caller, IdempotencyKey, PathId, current_traceparent},
     idempotency::{Begun, Claim},
     problem::Problem,
 };
@@ -10,15 +10,14 @@ use viscount_contracts::{OrderId, RefundId};
 
 use super::{
     ASK, Api,
-    create::replayed,
+    create::{replayed, show},
     owned::owned,
     problem::refused,
     wire::{CancelRequest, OrderBody, RefundRequest},
 };
 use crate::{
-    actors::{Refusal, Request},
+    actors::{Refusal, Request, Told},
     domain::{CancelledBy, Command},
-    view::OrderView,
 };
 
 const LONGEST_REASON: usize = 500;
@@ -43,7 +42,8 @@ pub async fn cancel(
     let reason = reason(body.into_inner().reason)?;
     let order = owned(&api, &caller, id).await?;
     let by = if order.customer == caller.subject { CancelledBy::Customer } else { CancelledBy::Admin };
-    Ok(show(ask(&api, id, Command::Cancel { by, reason }, None).await?.map_err(refused)?))
+    let told = ask(&api, id, Command::Cancel { by, reason }, None).await?.map_err(refused)?;
+    Ok(show(HttpResponse::Ok(), told))
 }
 
 /// Returns money of a completed order, or of one that ended before and whose money did not go back by itself. Several
@@ -83,9 +83,9 @@ pub async fn refund(
     };
     let claim = ticket.claim().clone();
     match ask(&api, id, command, Some((claim.clone(), 200))).await? {
-        Ok(order) => {
+        Ok(told) => {
             ticket.committed();
-            Ok(show(order))
+            Ok(show(HttpResponse::Ok(), told))
         }
         Err(Refusal::KeyTaken) => Ok(replayed(api.idempotency.replay(&claim).await?)),
         Err(refusal) => api.idempotency.replay_or(&claim, refused(refusal)).await.map(replayed),
@@ -113,14 +113,10 @@ async fn ask(
     id: OrderId,
     command: Command,
     claim: Option<(Claim, u16)>,
-) -> Result<Result<OrderView, Refusal>, Problem> {
+) -> Result<Result<Told, Refusal>, Problem> {
     let traceparent = current_traceparent();
     let asked = api.router.ask(id, ASK, |reply| Request { command, cause: None, claim, traceparent, reply });
     Ok(asked.await?)
-}
-
-fn show(order: OrderView) -> HttpResponse {
-    HttpResponse::Ok().insert_header(etag(order.version)).json(order)
 }
 
 fn reason(text: String) -> Result<String, Problem> {

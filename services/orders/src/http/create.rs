@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, http::header, web::Data};
+use actix_web::{HttpResponse, HttpResponseBuilder, http::header, web::Data};
 use tokio::time::{Instant, timeout_at};
 use viscount_chassis::{
-    http::{Body, Caller, IdempotencyKey, PreferWait, current_traceparent},
+    http::{Body, Caller, IdempotencyKey, PreferWait, current_traceparent, etag},
     idempotency::{Begun, Claim, StoredAnswer},
     problem::Problem,
 };
@@ -17,8 +17,8 @@ use super::{
     wire::{NewOrder, OrderBody},
 };
 use crate::{
-    actors::{Refusal, Request},
-    domain::{Command, Draft, PaymentMeans},
+    actors::{Refusal, Request, Told},
+    domain::{Command, Draft, Order, PaymentMeans},
     stream::Session,
     view::OrderView,
 };
@@ -70,21 +70,31 @@ pub async fn create(
         traceparent: current_traceparent(),
         reply,
     });
-    let order = match asked.await? {
-        Ok(order) => order,
+    let told = match asked.await? {
+        Ok(told) => told,
         Err(Refusal::KeyTaken) => return Ok(replayed(api.idempotency.replay(&claim).await?)),
         Err(refusal) => return Err(refused(refusal)),
     };
     ticket.committed();
     viscount_chassis::failpoint!("http.before-answer");
-    let order = match wait.0 {
-        Some(patience) => when_final(&api, order, patience).await,
-        None => order,
-    };
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, format!("/v1/orders/{id}")))
-        .insert_header(viscount_chassis::http::etag(order.version))
-        .json(order))
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, format!("/v1/orders/{id}")));
+    if let Some(patience) = wait.0 {
+        wait_until_final(&api, &told.order, patience).await;
+        if let Ok(Some(found)) = api.orders.find(id).await {
+            return Ok(response.insert_header(etag(found.view.version)).json(found.view));
+        }
+    }
+    Ok(show(response, told))
+}
+
+/// The answer that shows an order after a command.
+pub fn show(mut response: HttpResponseBuilder, told: Told) -> HttpResponse {
+    response.insert_header(etag(told.order.version));
+    match told.body {
+        Some(body) => response.content_type(header::ContentType::json()).body(body),
+        None => response.json(OrderView::from(&told.order)),
+    }
 }
 
 fn draft(api: &Api, caller: &Caller, new: NewOrder) -> Result<Draft, Problem> {
@@ -125,9 +135,9 @@ pub fn replayed(answer: StoredAnswer) -> HttpResponse {
     response.body(answer.body)
 }
 
-/// The order once it is final, or as it is when the patience ends. However long the client would wait, this waits no
-/// longer than [`ASK`]; the documentation says so.
-async fn when_final(api: &Api, order: OrderView, patience: Duration) -> OrderView {
+/// Until the order is final, or the patience ends. However long the client would wait, this waits no longer than
+/// [`ASK`]; the documentation says so.
+async fn wait_until_final(api: &Api, order: &Order, patience: Duration) {
     let until = Instant::now() + patience.min(ASK);
     let mut session = Session::new(order.id, order.version, api.hub.clone(), api.store.clone());
     loop {
@@ -135,9 +145,5 @@ async fn when_final(api: &Api, order: OrderView, patience: Duration) -> OrderVie
             Ok(Ok(Some(event))) if !event.status.is_final() => {}
             _ => break,
         }
-    }
-    match api.orders.find(order.id).await {
-        Ok(Some(found)) => found.view,
-        _ => order,
     }
 }

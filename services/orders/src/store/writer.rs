@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff_sqlx::ToSqlx;
+use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool};
 use viscount_chassis::{
     idempotency::{self, StoredAnswer},
@@ -51,8 +52,8 @@ impl Projection {
 /// An order as its table has it.
 #[derive(Debug)]
 pub struct Row {
-    /// True for the first commit of an order.
-    pub is_new: bool,
+    /// The order's lines as JSON, with the first commit of an order.
+    pub lines: Option<Box<RawValue>>,
     /// The order after the commit.
     pub order: Order,
     /// When to look whether it still waits, where no earlier look is promised.
@@ -114,8 +115,8 @@ impl Writer for OrdersWriter {
         batch: &Batch<'_, Projection>,
     ) -> Result<i64, sqlx::Error> {
         let rows = || batch.projections().filter_map(Projection::row);
-        let new = || rows().filter(|row| row.is_new);
-        let old = || rows().filter(|row| !row.is_new);
+        let new = || rows().filter(|row| row.lines.is_some());
+        let old = || rows().filter(|row| !row.lines.is_some());
         let looks = || rows().filter_map(|row| Some((row.look_at?.to_sqlx(), row.order.id.uuid())));
 
         let query = bind_events(sqlx::query(WRITE.as_str()), batch)
@@ -124,9 +125,9 @@ impl Writer for OrdersWriter {
             .bind(new().map(|row| row.order.status.name()).collect::<Vec<_>>())
             .bind(new().map(|row| row.order.version).collect::<Vec<_>>())
             .bind(new().map(|row| row.order.total.amount()).collect::<Vec<_>>())
-            .bind(new().map(|row| row.order.total.currency().code().to_owned()).collect::<Vec<_>>())
+            .bind(new().map(|row| row.order.total.currency().to_string()).collect::<Vec<_>>())
             .bind(new().map(|row| row.order.refunded().amount()).collect::<Vec<_>>())
-            .bind(new().map(|row| view::lines_json(&row.order)).collect::<Vec<_>>())
+            .bind(rows().filter_map(|row| row.lines.as_ref().map(|lines| lines.get())).collect::<Vec<_>>())
             .bind(new().map(|row| view::reason_json(&row.order)).collect::<Vec<_>>())
             .bind(new().map(|row| row.order.created_at.to_sqlx()).collect::<Vec<_>>())
             .bind(looks().map(|(_, order)| order).collect::<Vec<_>>())
