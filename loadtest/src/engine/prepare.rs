@@ -6,6 +6,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use crate::{
+    cli::RunArgs,
     client::{
         customers::Customers,
         shop::Shop,
@@ -14,6 +15,7 @@ use crate::{
     failure::Failure,
     journey::{Shelf, World},
     profile::{Load, Phase, Profile},
+    replay::{Replay, Settings},
     stop::Stop,
     streams::allow_files,
 };
@@ -47,6 +49,7 @@ pub async fn world(
     target: &Target,
     stop: &Stop,
 ) -> Result<Rc<World>, Failure> {
+    // A replay receives its own goods.
     let orders = profile.phases.iter().any(Phase::orders);
     let shop = Shop::visit(target, profile.baskets.products, orders && admin.is_none()).await?;
     if let Some(token) = admin.filter(|_| orders) {
@@ -64,6 +67,28 @@ pub async fn world(
         stop: stop.clone(),
         notes: RefCell::default(),
     }))
+}
+
+/// The file's invoices, when the profile replays some.
+pub async fn replay(args: &RunArgs, profile: &Profile, target: &Target) -> Result<Option<Replay>, Failure> {
+    if !profile.phases.iter().any(|phase| phase.load == Load::Replay) {
+        return Ok(None);
+    }
+    let file = args.file.clone().ok_or_else(|| {
+        Failure::Other(format!("the profile {} replays a file: give it with --file", profile.name))
+    })?;
+    let settings = Settings {
+        file,
+        invoices: args.invoices,
+        speed: args.speed,
+        in_flight: args.in_flight as usize,
+        payment: profile.baskets.payment.clone(),
+    };
+    let replay = Replay::prepare(target, settings).await?;
+    if let Some(token) = &args.admin_token {
+        replay.receive_goods(target, token).await?;
+    }
+    Ok(Some(replay))
 }
 
 /// Lets this process have as many connections as the profile needs at once.

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    rc::Rc,
 };
 
 use super::{prepare, setting, stage::Stage};
@@ -17,17 +18,24 @@ use crate::{
 
 /// Runs a profile.
 pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
-    let profile = setting::apply(profile::load(&args.profile)?, args)?;
+    let mut profile = setting::apply(profile::load(&args.profile)?, args)?;
     prepare::connections(&profile)?;
     let target = prepare::target(&args.url, args.i_own_this_target).await?;
-    let admin = args.admin_token.as_deref();
-    let Some(world) = stop.or(prepare::world(admin, &profile, &target, stop)).await.transpose()? else {
+    let preparing = async {
+        let replay = prepare::replay(args, &profile, &target).await?;
+        if let (Some(replay), true) = (&replay, args.all_customers) {
+            profile.customers = replay.customers().max(1) as u32;
+        }
+        let world = prepare::world(args.admin_token.as_deref(), &profile, &target, stop).await?;
+        Ok::<_, Failure>((replay, world))
+    };
+    let Some((replay, world)) = stop.or(preparing).await.transpose()? else {
         eprintln!("viscount-loadtest: interrupted before the load began");
         return Ok(ExitCode::from(crate::INTERRUPTED));
     };
     world.customers.keep_logged_in();
     let components = Components::find(target.port().unwrap_or_default(), &args.data_dir, &args.pid);
-    let sampler = Sampler::start(components.clone());
+    let sampler = Rc::new(Sampler::start(components.clone()));
     let mut draft = Draft::new(&profile.name, profile.seed, &args.url);
     for note in &components.notes {
         draft.note(note.clone());
@@ -35,18 +43,24 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     let mut stage = Stage {
         world: world.clone(),
         seed: profile.seed,
-        sampler: &sampler,
+        sampler,
+        live: !args.no_live,
+        replay: replay.as_ref(),
         components: &components,
         draft: &mut draft,
         peak: None,
         waiting: Vec::new(),
         number: 0,
     };
-    phases(&mut stage, &profile, args.find_peak).await?;
+    let ended = phases(&mut stage, &profile, args.find_peak).await;
+    if let Err(failure) = &ended {
+        // What was measured before is reported all the same.
+        draft.note(format!("the run ended early: {failure}"));
+    }
     for (what, count) in world.notes.borrow().iter() {
         draft.note(format!("{count} {what}"));
     }
-    let partial = stop.is_asked();
+    let partial = stop.is_asked() || ended.is_err();
     let report = draft.finish(partial);
     let folder = folder(args, &profile.name);
     let written = write::write(&report, &folder)
@@ -54,7 +68,8 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     // A reader who has gone away has seen enough.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), terminal::summary(&report).as_bytes());
     let _ = written;
-    Ok(ExitCode::from(match (partial, report.kept()) {
+    ended?;
+    Ok(ExitCode::from(match (stop.is_asked(), report.kept()) {
         (true, _) => crate::INTERRUPTED,
         (false, true) => 0,
         (false, false) => crate::MISSED,
@@ -75,8 +90,7 @@ async fn phases(stage: &mut Stage<'_>, profile: &Profile, mut find_peak: bool) -
         }
         stage.phase(phase).await?;
     }
-    stage.settle().await;
-    Ok(())
+    stage.settle().await
 }
 
 /// Where the report goes: a folder for each run, unless it was named.

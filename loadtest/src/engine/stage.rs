@@ -8,7 +8,8 @@ use crate::{
     journey::{Chooser, World, mix},
     measure::{components::Components, finals, recorder::Recorder, usage::Sampler},
     profile::{Load, Phase, Rate, Shape},
-    report::{draft::Draft, model, objectives, phase as written},
+    replay::{Driven, Replay},
+    report::{draft::Draft, live, model, objectives, phase as written},
     streams::Board,
 };
 
@@ -28,7 +29,11 @@ pub struct Stage<'a> {
     /// The run's seed.
     pub seed: u64,
     /// Who uses the machine.
-    pub sampler: &'a Sampler,
+    pub sampler: Rc<Sampler>,
+    /// Whether people watch.
+    pub live: bool,
+    /// The file's invoices, when there are some to replay.
+    pub replay: Option<&'a Replay>,
     /// Which processes these are.
     pub components: &'a Components,
     /// The report.
@@ -48,6 +53,8 @@ pub struct Seen {
     recorder: Rc<Recorder>,
     /// What only this phase has to tell.
     extra: model::Phase,
+    /// What was sent of a file.
+    driven: Option<Driven>,
 }
 
 impl Stage<'_> {
@@ -56,7 +63,7 @@ impl Stage<'_> {
         let seen = self.load(phase).await?;
         self.waiting.push(seen);
         if phase.settle || self.world.stop.is_asked() {
-            self.settle().await;
+            self.settle().await?;
         }
         Ok(())
     }
@@ -64,7 +71,13 @@ impl Stage<'_> {
     /// Makes a phase's load.
     async fn load(&mut self, phase: &Phase) -> Result<Seen, Failure> {
         let unit = match phase.load {
-            Load::Open { unit: Rate::Peak, .. } => self.peak.unwrap_or(1.0),
+            Load::Open { unit: Rate::Peak, .. } => self.peak.filter(|peak| *peak > 0.0).ok_or_else(|| {
+                Failure::Other(format!(
+                    "phase {} has no rate: nothing was completed at the peak. Is there stock? An administrator's token \
+                     (--admin-token) lets goods be received",
+                    phase.name
+                ))
+            })?,
             _ => 1.0,
         };
         let recorder = Recorder::new(Duration::from_secs_f64(phase.warm_up));
@@ -81,16 +94,33 @@ impl Stage<'_> {
             seed,
         };
         self.number += 1;
-        running.load(unit).await;
+        let load = words::load(phase, unit);
+        let live =
+            self.live.then(|| live::phase(&phase.name, &load, phase.seconds, &recorder, Some(&self.sampler)));
+        let driven = match (&phase.load, self.replay) {
+            (Load::Replay, Some(replay)) => {
+                recorder.begin();
+                let driven = replay
+                    .drive(&self.world.target, &self.world.customers, &recorder, &self.world.stop)
+                    .await;
+                recorder.end();
+                Some(driven)
+            }
+            _ => {
+                running.load(unit).await;
+                None
+            }
+        };
+        drop(live);
         let mut extra = model::Phase::default();
         if let Some(crowd) = &crowd {
             crowd::told(crowd, &board, &mut extra);
         }
-        Ok(Seen { phase: phase.clone(), load: words::load(phase, unit), recorder, extra })
+        Ok(Seen { phase: phase.clone(), load, recorder, extra, driven })
     }
 
     /// Waits for the orders of the phases that are over, and writes what they were.
-    pub async fn settle(&mut self) {
+    pub async fn settle(&mut self) -> Result<(), Failure> {
         let all = std::mem::take(&mut self.waiting);
         let orders: Vec<u64> = all.iter().map(|seen| seen.recorder.orders().len() as u64).collect();
         for (number, seen) in all.into_iter().enumerate() {
@@ -98,16 +128,17 @@ impl Stage<'_> {
             // Orders of the phases that followed at once are in the history too, and not unknown.
             let later = orders[number + 1..].iter().sum();
             let wanted = seen.phase.objectives.clone();
-            let phase = self.written(seen, later).await;
+            let phase = self.written(seen, later).await?;
             let phase = self.draft.phase(phase, &wanted);
             if sets_peak {
                 self.peak = Some(peak_of(phase));
             }
         }
+        Ok(())
     }
 
     /// The part of the report, when the orders are final.
-    async fn written(&self, seen: Seen, later: u64) -> model::Phase {
+    async fn written(&self, mut seen: Seen, later: u64) -> Result<model::Phase, Failure> {
         let orders = !seen.recorder.orders().is_empty();
         let finals = if orders {
             let within = Duration::from_secs_f64(seen.phase.final_within);
@@ -120,6 +151,9 @@ impl Stage<'_> {
         } else {
             None
         };
+        if let (Some(driven), Some(replay)) = (seen.driven.take(), self.replay) {
+            self.reconciled(replay, driven, &mut seen.extra).await?;
+        }
         let usage = self.sampler.usage();
         let mut phase = written::phase(&written::Seen {
             name: &seen.phase.name,
@@ -132,7 +166,21 @@ impl Stage<'_> {
         phase.figures.extend(seen.extra.figures);
         phase.notes.extend(seen.extra.notes);
         phase.tables.extend(seen.extra.tables);
-        phase
+        Ok(phase)
+    }
+
+    /// The file's books and the platform's.
+    async fn reconciled(
+        &self,
+        replay: &Replay,
+        driven: Driven,
+        told: &mut model::Phase,
+    ) -> Result<(), Failure> {
+        let outcome = replay.reconcile(&self.world.target, &self.world.customers, driven).await?;
+        told.figures.extend(outcome.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)));
+        told.tables.extend(outcome.tables());
+        told.notes.extend(outcome.notes);
+        Ok(())
     }
 
     /// Searches the highest rate at which this phase's journeys keep its objectives.
@@ -158,7 +206,7 @@ impl Stage<'_> {
                 ..phase.clone()
             };
             let seen = self.load(&window).await?;
-            let seen = self.written(seen, 0).await;
+            let seen = self.written(seen, 0).await?;
             if self.world.stop.is_asked() {
                 break;
             }

@@ -221,9 +221,8 @@ impl Step {
 }
 
 impl Phase {
-    /// True when it places orders.
+    /// True when its journeys place orders.
     pub fn orders(&self) -> bool {
-        matches!(self.load, Load::Replay)
-            || self.journeys.iter().any(|journey| journey.steps.iter().any(Step::orders))
+        self.journeys.iter().any(|journey| journey.steps.iter().any(Step::orders))
     }
 }
