@@ -29,11 +29,11 @@ use http::HeaderValue;
 use jiff::civil::DateTime;
 use uuid::Uuid;
 
+pub use drive::Driven;
 pub use report::Outcome;
 
 use self::{
     catalogue::Catalogue,
-    drive::Driven,
     file::Invoices,
     plan::{Fate, Plan, Product, Step},
     reason::Reason,

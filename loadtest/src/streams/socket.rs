@@ -27,7 +27,6 @@ const MOST: usize = 1024 * 1024;
 /// An open stream.
 pub struct Socket {
     inner: WebSocketStream<TcpStream>,
-    code: Option<CloseCode>,
 }
 
 impl Socket {
@@ -55,7 +54,7 @@ impl Socket {
             .max_frame_size(Some(MOST));
         // The library refuses an answer without the subprotocol that was asked for.
         match client_async_with_config(request, stream, Some(config)).await {
-            Ok((inner, _)) => Ok(Self { inner, code: None }),
+            Ok((inner, _)) => Ok(Self { inner }),
             Err(Error::Http(response)) => {
                 let (head, body) = response.into_parts();
                 Err(problem(head.status, &head.headers, &body.unwrap_or_default()))
@@ -71,26 +70,33 @@ impl Socket {
                 Some(Ok(tungstenite::Message::Text(text))) => {
                     return serde_json::from_str(&text).map_err(|_| End::Unreadable);
                 }
-                Some(Ok(tungstenite::Message::Close(frame))) => self.code = frame.map(|frame| frame.code),
+                Some(Ok(tungstenite::Message::Close(frame))) => {
+                    // Answered, and that is the end: however long the server keeps the connection.
+                    let _ = self.inner.close(None).await;
+                    return Err(ended(frame.map(|frame| frame.code)));
+                }
                 // The library answers pings by itself.
                 Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_))) => {}
                 Some(Ok(tungstenite::Message::Binary(_) | tungstenite::Message::Frame(_))) => {
                     return Err(End::Unreadable);
                 }
-                Some(Err(Error::ConnectionClosed)) | None => {
-                    return Err(match self.code {
-                        Some(CloseCode::Normal) => End::Over,
-                        // Come again, or the server goes away.
-                        Some(CloseCode::Again | CloseCode::Away | CloseCode::Restart) => {
-                            End::Broken("the server said to come again".to_owned())
-                        }
-                        Some(_) => End::Code,
-                        None => End::Broken("the connection ended without a close frame".to_owned()),
-                    });
-                }
+                Some(Err(Error::ConnectionClosed)) | None => return Err(ended(None)),
                 Some(Err(error)) => return Err(End::Broken(reason(&error))),
             }
         }
+    }
+}
+
+/// What the close code says.
+fn ended(code: Option<CloseCode>) -> End {
+    match code {
+        Some(CloseCode::Normal) => End::Over,
+        // Come again, or the server goes away.
+        Some(CloseCode::Again | CloseCode::Away | CloseCode::Restart) => {
+            End::Broken("the server said to come again".to_owned())
+        }
+        Some(_) => End::Code,
+        None => End::Broken("the connection ended without a close frame".to_owned()),
     }
 }
 
