@@ -6,7 +6,7 @@
 //! be known of the language. Among the candidates the edit distance decides (optimal string alignment: a letter
 //! wrong, missing, too many, or two letters swapped count one each). All computed here: no database extension needed.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet, ops::RangeInclusive};
 
 /// The most characters that a search takes.
 pub const MAX_CHARS: usize = 200;
@@ -47,6 +47,26 @@ impl Term {
             3.. => 1,
             _ => 0,
         }
+    }
+
+    /// How many letters a word may have that was meant.
+    pub fn lengths(&self) -> RangeInclusive<i32> {
+        let (letters, tolerance) = (self.word.chars().count(), self.tolerance());
+        let number = |letters| i32::try_from(letters).unwrap_or(i32::MAX);
+        number(letters.saturating_sub(tolerance))..=number(letters + tolerance)
+    }
+
+    /// Those of these words that have few enough letters wrong, most similar (Jaccard's index of the trigrams) first.
+    pub fn close(&self, mut words: Vec<String>) -> Vec<String> {
+        words.retain(|word| strsim::osa_distance(&self.word, word) <= self.tolerance());
+        words.sort_by_cached_key(|word| {
+            let theirs = trigrams(word);
+            let shared = theirs.iter().filter(|piece| self.trigrams.contains(piece)).count();
+            // In millionths: an integer can be sorted by.
+            let similarity = shared * 1_000_000 / (theirs.len() + self.trigrams.len()).saturating_sub(shared).max(1);
+            (Reverse(similarity), word.clone())
+        });
+        words
     }
 
     /// Which of these words may have been meant: those with the fewest letters wrong, the first few of them. A word

@@ -13,8 +13,13 @@ use uuid::Uuid;
 use super::row::{Listed, columns, listed};
 use crate::domain::search::{Term, all_words, any_meaning, terms};
 
-/// How many words of the catalogue are looked at for one that may be misspelt.
-const CANDIDATES: i64 = 30;
+/// How many words of the catalogue are compared with one that may be misspelt.
+const CANDIDATES: i64 = 20_000;
+/// The most products that are ranked by where in the name the words stand, and the most by where else. Fewer fit
+/// most searches; of a word that a third of the catalogue has, so many with it in their name are as good as any.
+const MOST: i32 = 500;
+/// The same where one word is enough: who has most of them must not be missed for lack of looking.
+const MOST_OF_ANY: i32 = 5_000;
 
 /// A product that was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +91,7 @@ pub async fn search(
     let mut last = Mode::Exact;
     for mode in modes {
         let query = if mode == Mode::Exact {
-            Query { words: all_words(&terms), parts: Vec::new(), skus: skus(text) }
+            Query { words: all_words(&terms), parts: Vec::new(), skus: skus(text), most: MOST }
         } else {
             let candidates = match &candidates {
                 Some(known) => known,
@@ -98,9 +103,9 @@ pub async fn search(
                 .map(|(term, words)| any_meaning(term, &term.meanings(words)))
                 .collect();
             if mode == Mode::Corrected {
-                Query { words: parts.join(" & "), parts: Vec::new(), skus: Vec::new() }
+                Query { words: parts.join(" & "), parts: Vec::new(), skus: Vec::new(), most: MOST }
             } else {
-                Query { words: parts.join(" | "), parts, skus: Vec::new() }
+                Query { words: parts.join(" | "), parts, skus: Vec::new(), most: MOST_OF_ANY }
             }
         };
         let hits = find(pool, &query, after, limit).await?;
@@ -125,6 +130,8 @@ struct Query {
     parts: Vec<String>,
     /// A product with one of these skus is found whatever its words, and comes first of all.
     skus: Vec<String>,
+    /// How many of those that fit are ranked.
+    most: i32,
 }
 
 async fn find(
@@ -136,17 +143,18 @@ async fn find(
     sqlx::query(concat!(
         "select ",
         columns!(),
-        ", p.rank from (
-            select p.*, (ts_rank(p.words, query, 1)
-                + (select count(*) from unnest(parts) as part where p.words @@ part)
-                + case when p.sku = any($6) then 100 else 0 end)::real as rank
-            from to_tsquery('english', $1) query,
-                (select array_agg(to_tsquery('english', part)) as parts from unnest($5::text[]) as part) counted,
-                products p
-            where not p.archived and (p.words @@ query or p.sku = any($6::text[]))
-         ) p left join availability a using (product_id)
-         where $2::real is null or p.rank < $2 or (p.rank = $2 and p.product_id > $3)
-         order by p.rank desc, p.product_id limit $4"
+        ", f.rank from (
+            select product_id, max(rank) as rank from (
+                select product_id, rank from products_that_fit(to_tsquery('english', $1),
+                    array(select to_tsquery('english', part) from unnest($5::text[]) as part), $7)
+                union all
+                select product_id, (ts_rank(words, to_tsquery('english', $1), 1) + 100)::real
+                from products where not archived and sku = any($6::text[])
+            ) ranked group by product_id
+            having $2::real is null or max(rank) < $2 or (max(rank) = $2 and product_id > $3)
+            order by max(rank) desc, product_id limit $4
+         ) f join products p using (product_id) left join availability a using (product_id)
+         order by f.rank desc, product_id"
     ))
     .bind(&query.words)
     .bind(after.map(|after| after.rank))
@@ -154,28 +162,28 @@ async fn find(
     .bind(i64::from(limit))
     .bind(&query.parts)
     .bind(&query.skus)
+    .bind(query.most)
     .try_map(|row: PgRow| Ok(Hit { listed: listed(&row)?, rank: row.try_get("rank")? }))
     .fetch_all(pool)
     .await
 }
 
-/// For each term the words of the catalogue that share most trigrams with it, most similar first (Jaccard's index).
+/// For each term the words of the catalogue that may have been meant, most similar first.
 async fn similar(pool: &PgPool, terms: &[Term]) -> Result<Vec<Vec<String>>, sqlx::Error> {
     let mut candidates = Vec::with_capacity(terms.len());
     for term in terms {
+        let lengths = term.lengths();
         let words = sqlx::query_scalar(
-            "select word from (
-                select word, cardinality(trigrams) as size,
-                    (select count(*) from unnest(trigrams) as piece where piece = any($2)) as shared
-                from search_words where trigrams && $1::text[] offset 0
-             ) w order by shared::real / (size + cardinality($2::text[]) - shared) desc, word limit $3",
+            "select word from search_words
+             where trigrams && $1::text[] and char_length(word) between $2 and $3 limit $4",
         )
         .bind(&term.telling)
-        .bind(&term.trigrams)
+        .bind(*lengths.start())
+        .bind(*lengths.end())
         .bind(CANDIDATES)
         .fetch_all(pool)
         .await?;
-        candidates.push(words);
+        candidates.push(term.close(words));
     }
     Ok(candidates)
 }

@@ -263,7 +263,7 @@ impl<'a> Products<'a> {
         self.categories.push(category);
         self.brands.push(brand);
         self.prices.push(price.amount());
-        self.currencies.push(price.currency().into());
+        self.currencies.push(price.currency().to_string());
         // A map of strings is always JSON.
         self.attributes
             .push(serde_json::to_string(details.attributes.entries()).unwrap_or_else(|_| "{}".to_owned()));

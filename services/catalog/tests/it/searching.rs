@@ -1,5 +1,6 @@
 //! Search: words, weights, typos.
 
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 use viscount_chassis::testing::run;
 
@@ -155,5 +156,29 @@ fn whatever_is_typed_is_a_search() {
         }
         app.get("/v1/products/search").await.is(400);
         app.get("/v1/products/search?q=a&colour=red").await.is(400);
+    });
+}
+
+#[test]
+fn of_a_word_that_very_many_products_have_those_with_it_in_their_name_come_first() {
+    run(async {
+        let app = TestApp::start().await;
+        // More than are ranked by their descriptions; the one with the word in its name comes last.
+        let others: Vec<_> = stream::iter(0..600)
+            .map(|n| {
+                let description = json!({ "description": "A lovely gift." });
+                app.create(with(plain(&format!("S{n}"), &format!("Product {n}")), description))
+            })
+            .buffer_unordered(32)
+            .collect()
+            .await;
+        others.into_iter().for_each(|answer| drop(answer.is(201)));
+        app.create(plain("CARD", "Gift card")).await.is(201);
+        let found = app.search("gift").await.is(200);
+        let names = found.names();
+        assert_eq!(names.first(), Some(&"Gift card"));
+        assert!(names.len() > 1);
+        // The same page again: the same products.
+        assert_eq!(app.search("gift").await.is(200).names(), names);
     });
 }
