@@ -9,7 +9,7 @@ use crate::{
     measure::{components::Components, processes},
     profile::Phase,
     report::model,
-    streams::{Board, Crowd, CrowdSpec, Memory},
+    streams::{Board, Crowd, CrowdSpec, Memory, at_its_limit},
 };
 
 /// Whose orders these are: not the load's customers, whose orders are waited for.
@@ -37,8 +37,13 @@ pub async fn gather(
     let spec =
         CrowdSpec { streams: phase.streams as usize, extra: EXTRA, sse: SSE, payment: PAYMENT.to_owned() };
     let memory = || memory(components);
-    let crowd =
+    let mut crowd =
         Crowd::gather(&world.target, &customers, &products, &spec, board, &world.stop, &memory).await?;
+    if crowd.gathered.streams < spec.streams {
+        let named = components.own.iter().map(|(name, pid)| (name.as_str(), *pid));
+        let shared = components.shared.iter().map(|pid| ("the platform's process", *pid));
+        crowd.gathered.hindrances = named.chain(shared).filter_map(|(name, pid)| at_its_limit(name, pid)).collect();
+    }
     Ok(Some(crowd))
 }
 
@@ -73,6 +78,7 @@ pub fn told(crowd: &Crowd, board: &Board, phase: &mut model::Phase) {
         tally.settled,
         tally.reconnects
     ));
+    phase.notes.extend(gathered.hindrances.iter().cloned());
     for (what, counts) in [("promises broken", &tally.faults), ("connections broken", &tally.broken)] {
         if !counts.is_empty() {
             let counts: Vec<_> = counts.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();

@@ -68,7 +68,7 @@ impl Catalogue {
         }
         let mut found: Vec<(&str, Listed)> =
             wanted.into_iter().filter_map(|(code, product)| Some((code, product?))).collect();
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found.sort_unstable_by_key(|pair| pair.0);
         let mut currencies: BTreeMap<Currency, usize> = BTreeMap::new();
         for (_, product) in &found {
             *currencies.entry(product.price.currency()).or_default() += 1;

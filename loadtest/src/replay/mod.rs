@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use http::HeaderValue;
 use jiff::civil::DateTime;
 use uuid::Uuid;
@@ -111,12 +112,20 @@ impl Replay {
         for (product, pieces) in self.plan.orders.iter().flat_map(|order| &order.goods) {
             *needed.entry(*product).or_default() += pieces;
         }
-        let mut connection = Connection::new(target);
-        for (product, pieces) in needed {
-            let pieces = u32::try_from(pieces).unwrap_or(u32::MAX).min(MOST_RECEIVED);
-            shop::receive(&mut connection, &bearer, self.catalogue.products[product], pieces).await?;
-        }
-        Ok(())
+        let needed: Vec<_> = needed.into_iter().collect();
+        // Each lane has a connection and every so-manieth product.
+        let lanes = (0..SIDE_BY_SIDE).map(|lane| {
+            let (bearer, needed) = (&bearer, needed.iter().skip(lane).step_by(SIDE_BY_SIDE));
+            async move {
+                let mut connection = Connection::new(target);
+                for (product, pieces) in needed {
+                    let pieces = u32::try_from(*pieces).unwrap_or(u32::MAX).min(MOST_RECEIVED);
+                    shop::receive(&mut connection, bearer, self.catalogue.products[*product], pieces).await?;
+                }
+                Ok::<(), Failure>(())
+            }
+        });
+        try_join_all(lanes).await.map(|_| ())
     }
 
     /// Makes all requests.
@@ -129,8 +138,9 @@ impl Replay {
     /// Reads everything back, and compares.
     pub async fn reconcile(&self, target: &Target, customers: &Customers, driven: Driven) -> Result<Outcome, Failure> {
         let sender = self.sender(target, customers, None);
-        let accepted: Vec<_> =
-            driven.orders.iter().filter_map(|order| order.as_ref()?.as_ref().ok()).collect();
+        let asked = reconcile::asked_back(&self.plan, &driven.returned);
+        let orders = driven.orders.iter().zip(asked);
+        let accepted: Vec<_> = orders.filter_map(|(order, asked)| Some((order.as_ref()?.as_ref().ok()?, asked))).collect();
         let mut facts = read_back::read_back(&sender, &self.catalogue, &accepted).await?.into_iter();
         let placed: Vec<Placed> = driven
             .orders
@@ -154,7 +164,8 @@ impl Replay {
     fn missing(&self) -> usize {
         let fates = self.file.invoices.iter().zip(&self.plan.fates);
         let lines = fates.flat_map(|(invoice, fates)| invoice.lines.iter().zip(fates));
-        let missing = lines.filter(|(_, fate)| **fate == Fate::Unused(Reason::NotInCatalogue));
+        let missing = lines
+            .filter(|(line, fate)| line.quantity > 0 && **fate == Fate::Unused(Reason::NotInCatalogue));
         missing.map(|(line, _)| line.code.as_str()).collect::<HashSet<_>>().len()
     }
 
@@ -186,5 +197,7 @@ impl Replay {
     }
 }
 
+/// So many products receive goods side by side.
+const SIDE_BY_SIDE: usize = 32;
 /// The most pieces that inventory receives at once.
 const MOST_RECEIVED: u32 = 1_000_000_000;

@@ -26,6 +26,8 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// How long an order and its payment may take to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// And each at least, when reading all of them takes long.
+const LEAST: Duration = Duration::from_secs(10);
 /// The first pause between two looks; doubles.
 const LOOK: Duration = Duration::from_millis(10);
 /// The longest one.
@@ -66,19 +68,19 @@ struct Refund {
     state: String,
 }
 
-/// Reads all of them.
+/// Reads all of them, each with the money that was asked back of it: a refund that was accepted is waited for.
 pub async fn read_back(
     sender: &Sender,
     catalogue: &Catalogue,
-    orders: &[&Accepted],
+    orders: &[(&Accepted, Amount)],
 ) -> Result<Vec<Facts>, Failure> {
     let until = Instant::now() + PATIENCE;
     let next = Cell::new(0);
     let lanes = (0..AT_ONCE.min(orders.len())).map(|_| async {
         let mut read = Vec::new();
-        while let Some(order) = orders.get(next.get()) {
+        while let Some(&(order, asked)) = orders.get(next.get()) {
             let number = next.replace(next.get() + 1);
-            read.push((number, at_rest(sender, catalogue, order, until).await?));
+            read.push((number, at_rest(sender, catalogue, order, asked, until).await?));
         }
         Ok::<_, Failure>(read)
     });
@@ -95,8 +97,10 @@ async fn at_rest(
     sender: &Sender,
     catalogue: &Catalogue,
     order: &Accepted,
+    asked: Amount,
     until: Instant,
 ) -> Result<Facts, Failure> {
+    let until = until.max(Instant::now() + LEAST);
     let mut pause = LOOK;
     loop {
         let (seen, payment) = (look(sender, order).await?, payment(sender, order).await?);
@@ -105,8 +109,11 @@ async fn at_rest(
         let (captured, paid_back) = (money(|payment| payment.captured), money(|payment| payment.refunded));
         let rests = seen.status.is_final() && seen.refunded == paid_back && payment.as_ref().is_none_or(Payment::rests);
         // Money taken of an order that was called off comes back by itself.
-        let stands = !matches!(seen.status, Status::Cancelled | Status::Rejected);
-        if (rests && (stands || captured == paid_back)) || Instant::now() >= until {
+        let back = match seen.status {
+            Status::Cancelled | Status::Rejected => Amount::of(captured),
+            _ => asked,
+        };
+        if (rests && Amount::of(paid_back) >= back) || Instant::now() >= until {
             return Ok(facts(catalogue, order, seen, captured, paid_back));
         }
         tokio::time::sleep(pause).await;

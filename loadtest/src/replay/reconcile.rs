@@ -178,6 +178,19 @@ pub fn reconcile(
     }
 }
 
+/// Money that was asked back of each order, and accepted.
+pub fn asked_back(plan: &Plan, returned: &[Vec<Returned>]) -> Vec<Amount> {
+    let mut asked = vec![Amount::ZERO; plan.orders.len()];
+    for (reversal, outcomes) in plan.reversals.iter().zip(returned) {
+        for (back, outcome) in reversal.backs.iter().zip(outcomes) {
+            if let Returned::Refunded(amount) = outcome {
+                asked[back.order] += *amount;
+            }
+        }
+    }
+    asked
+}
+
 /// Which orders were cancelled by a reversal.
 fn called_off(plan: &Plan, orders: usize, returned: &[Vec<Returned>]) -> Vec<bool> {
     let mut called_off = vec![false; orders];
@@ -308,14 +321,7 @@ impl Judge<'_> {
     }
 
     fn contradictions(&self) -> Vec<String> {
-        let mut asked: Vec<Amount> = vec![Amount::ZERO; self.placed.len()];
-        for (reversal, outcomes) in self.plan.reversals.iter().zip(self.returned) {
-            for (back, outcome) in reversal.backs.iter().zip(outcomes) {
-                if let Returned::Refunded(amount) = outcome {
-                    asked[back.order] += *amount;
-                }
-            }
-        }
+        let asked = asked_back(self.plan, self.returned);
         let mut found = Vec::new();
         for ((planned, placed), asked) in self.plan.orders.iter().zip(self.placed).zip(asked) {
             if let Placed::Order(facts) = placed {

@@ -48,19 +48,20 @@ impl Outcome {
             ),
         ];
         if file.beyond > 0 {
-            notes.push(format!("{} lines of later invoices were not looked at", count(file.beyond)));
+            notes.push(format!("lines of later invoices, not looked at: {}", count(file.beyond)));
         }
         if file.invoices.len() < replay.settings.invoices && replay.settings.invoices < usize::MAX {
             notes.push("the file has no more invoices than these".to_owned());
         }
-        for (reason, lines) in &file.unreadable {
-            notes.push(format!("{} lines cannot be read, and are in no sum: {reason}", count(*lines)));
+        if !file.unreadable.is_empty() {
+            let reasons = file.unreadable.iter().map(|(reason, lines)| format!("{} × {reason}", count(*lines)));
+            let reasons: Vec<_> = reasons.collect();
+            notes.push(format!("lines that cannot be read, and are in no sum: {}", reasons.join(", ")));
         }
         let missing = replay.missing();
         if missing > 0 {
             notes.push(format!(
-                "{} of the file's stock codes that look like goods with a price are not in the catalogue: `viscount import {}` \
-                 puts them there",
+                "stock codes of goods that the file sells and the catalogue lacks: {} (`viscount import {}` adds those whose price it can take)",
                 count(missing as u64),
                 replay.settings.file.display()
             ));
@@ -68,7 +69,7 @@ impl Outcome {
         let others = compared.contradictions.len().saturating_sub(NAMED);
         notes.extend(compared.contradictions.iter().take(NAMED).map(|what| format!("contradiction: order {what}")));
         if others > 0 {
-            notes.push(format!("{others} more contradictions"));
+            notes.push(format!("contradictions besides these: {others}"));
         }
         let invoices_per_second = file.invoices.len() as f64 / driven.took.as_secs_f64().max(1e-9);
         Self { notes, compared, invoices_per_second }

@@ -82,6 +82,8 @@ pub struct Gathered {
     pub bytes_per_stream: Option<f64>,
     /// Memory that this process took for each stream.
     pub own_bytes_per_stream: Option<f64>,
+    /// What kept streams from being opened, as far as can be seen.
+    pub hindrances: Vec<String>,
 }
 
 /// The memory of the platform and of this process, in bytes.
@@ -124,6 +126,7 @@ impl Crowd {
             opening: began.elapsed(),
             bytes_per_stream: each(before.platform, after.platform),
             own_bytes_per_stream: each(before.own, after.own),
+            hindrances: Vec::new(),
         };
         Ok(Self { board: board.clone(), _streams: streams, gathered })
     }

@@ -40,6 +40,22 @@ fn raised(limit: Rlimit, streams: u64) -> Result<Option<Rlimit>, NotEnoughFiles>
     }
 }
 
+/// Says so when a process of this machine has opened nearly as many files as it may.
+pub fn at_its_limit(name: &str, pid: u32) -> Option<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let most = soft_limit(&limits)?;
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
+    (open * 100 >= most * 98).then(|| {
+        format!("{name} has opened {open} of the {most} files that it may: it cannot hold more streams (`ulimit -n`)")
+    })
+}
+
+/// Of the text of `/proc/<pid>/limits`.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -56,5 +72,14 @@ mod tests {
         assert_eq!((set.current, set.maximum), (Some(10_256), None));
         let error = raised(limit(Some(1024), Some(4096)), 10_000).unwrap_err();
         assert!(error.to_string().contains("may open 4096 files"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_is_read_from_where_linux_has_it() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                    Max open files            1024                 20000                files     \n";
+        assert_eq!(soft_limit(text), Some(1024));
+        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files"), None);
+        assert_eq!(at_its_limit("this", std::process::id()), None);
     }
 }

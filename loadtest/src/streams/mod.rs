@@ -1,6 +1,6 @@
 //! Orders as their customers watch them: one stream an order, by websocket or server-sent events.
 //!
-//! A stream is not only read but held to its promise ([`Story`]): every version once and in order, the past first, then
+//! A stream is not only read but held to its promise ([`message::Story`]): every version once and in order, the past first, then
 //! what happens, and an end only when the order has settled. Ten thousand of them are one small task each ([`Crowd`]).
 //!
 //! How long a message took is the time from its `occurred_at` to its arrival here, by the same clock when both are on
@@ -18,8 +18,8 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-pub use board::{Board, Tally};
-pub use crowd::{Crowd, CrowdSpec, Gathered, Memory};
-pub use files::{NotEnoughFiles, allow_files};
-pub use follow::{Follow, Followed, Transport, Unfollowed};
-pub use message::{Fault, Message, Status, Story};
+pub use board::Board;
+pub use crowd::{Crowd, CrowdSpec, Memory};
+pub use files::{allow_files, at_its_limit};
+pub use follow::{Follow, Transport, Unfollowed};
+pub use message::Status;

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::{
 };
 use uuid::Uuid;
 
-use super::*;
+use super::{Board, Follow, Status, Transport, Unfollowed, board::Tally, follow::Followed, message::Fault};
 use crate::{client::wire::Target, measure::recorder::Recorder};
 
 /// What the server does on a connection.
