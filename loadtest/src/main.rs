@@ -46,7 +46,7 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => on_one_thread(|stop| async move { engine::run(&args, &stop).await }),
-        Command::Compare { .. } => Err(Failure::Other("not there".to_owned())),
+        Command::Compare { a, b } => report::compare::files(&a, &b),
         Command::Baseline(args) => on_one_thread(|stop| async move { Ok(baseline::alone(&args, &stop).await) }),
         Command::Profiles => Ok(profile::shipped::list()),
     };

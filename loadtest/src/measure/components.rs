@@ -41,9 +41,6 @@ pub struct Components {
 /// What `viscount up` writes of where everything listens.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Endpoints {
-    /// The process.
-    #[serde(default)]
-    pub pid: u32,
     /// The gateway's URL.
     #[serde(default)]
     pub gateway: Option<String>,

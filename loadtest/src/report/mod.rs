@@ -16,6 +16,7 @@
 //! write::write(&report, folder)?; print!("{}", terminal::summary(&report)); exit 0 when report.kept()
 //! ```
 
+pub mod compare;
 pub mod draft;
 pub mod html;
 pub mod live;

@@ -16,8 +16,6 @@ use super::model::{Operation, Phase, Quantiles, Verdict};
 
 /// Quantiles of times.
 const QUANTILES: [&str; 7] = ["p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms", "mean_ms"];
-/// What has times.
-const TIMES: [&str; 4] = ["requests", "refusal", "created_to_final", "delivery"];
 /// Figures of an operation or of all requests, besides times.
 const COUNTS: [&str; 7] =
     ["per_second", "good_share", "failed", "failed_share", "refused", "refused_share", "refused_without_time"];
