@@ -10,18 +10,38 @@ pub(super) const SUPERUSER: &str = "postgres";
 /// The database that is always there.
 pub(super) const ADMIN_DATABASE: &str = "postgres";
 
+/// PostgreSQL's own default for its cache, in MiB, and the most that is taken here.
+const LEAST: u64 = 128;
+const MOST: u64 = 1024;
+
+/// MiB of cache: a sixteenth of the machine's memory. With less than the changed pages of a busy minute, each
+/// connection writes out old pages before it can have new ones.
+fn shared_buffers(memory: u64) -> u64 {
+    (memory / 16).clamp(LEAST, MOST)
+}
+
+/// The machine's memory in MiB (proc(5)); none where that cannot be read.
+fn memory() -> u64 {
+    let total = || -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.split_whitespace().next()?.parse().ok()
+    };
+    total().unwrap_or_default() / 1024
+}
+
 /// `name=value` pairs for `postgres -c`, without the port.
 pub(super) fn settings(config: &DevPostgresConfig, major: u32) -> Vec<String> {
     let on_off = |on: bool| if on { "on" } else { "off" };
     let durable = on_off(config.fsync);
+    let buffers = format!("shared_buffers={}MB", if config.fsync { shared_buffers(memory()) } else { LEAST });
     let mut settings: Vec<String> = [
+        buffers.as_str(),
         // Who can reach it: this machine, with the password. No unix socket: its path may be at most 107
         // bytes, data folders are longer.
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "password_encryption=scram-sha-256",
         // Small: two cores, a laptop's memory, little processes that nobody asked for.
-        "shared_buffers=128MB",
         "max_parallel_workers_per_gather=0",
         "max_logical_replication_workers=0",
         "autovacuum=on",
