@@ -63,7 +63,7 @@ pub struct RunArgs {
     /// Seconds at the beginning of each phase that are not measured, instead of the profile's.
     #[arg(long, value_parser = not_negative)]
     pub warm_up: Option<f64>,
-    /// Multiplies the profile's clients and rates.
+    /// Multiplies the profile's clients, streams and rates.
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub scale: f64,
     /// First searches the highest rate that keeps the objectives; rates given relative to the peak follow it.

@@ -29,7 +29,7 @@ impl Clock {
         }
         #[cfg(target_os = "linux")]
         if let Some(timer) = &self.timer
-            && linux::after(timer, wait).await.is_ok()
+            && linux::at(timer, moment, wait).await.is_ok()
         {
             return;
         }
@@ -39,7 +39,11 @@ impl Clock {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{io, os::fd::OwnedFd, time::Duration};
+    use std::{
+        io,
+        os::fd::OwnedFd,
+        time::{Duration, Instant},
+    };
 
     use rustix::time::{
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
@@ -52,19 +56,17 @@ mod linux {
         AsyncFd::with_interest(timerfd_create(TimerfdClockId::Monotonic, flags)?, Interest::READABLE)
     }
 
-    pub async fn after(timer: &AsyncFd<OwnedFd>, wait: Duration) -> io::Result<()> {
+    pub async fn at(timer: &AsyncFd<OwnedFd>, moment: Instant, wait: Duration) -> io::Result<()> {
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         let wait = Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos().into() };
         let once = Itimerspec { it_interval: zero, it_value: wait };
         timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
         loop {
-            let mut ready = timer.readable().await?;
-            let mut expirations = [0u8; 8];
-            let read = ready.try_io(|timer| Ok(rustix::io::read(timer, &mut expirations)?));
-            match read {
-                Ok(read) => return read.map(|_| ()),
-                // It was set again before it went off.
-                Err(_not_yet) => {}
+            // Each time it goes off is an event of its own, whether the count of times is read or not.
+            timer.readable().await?.clear_ready();
+            // Otherwise it went off before it was set again.
+            if Instant::now() >= moment {
+                return Ok(());
             }
         }
     }

@@ -55,15 +55,8 @@ async fn client(running: &Running, client: u32, until: Instant) {
         if visit.is_over() {
             return;
         }
-        let asked = Instant::now();
         walk(&mut visit, steps).await;
-        if asked.elapsed() < IMMEDIATELY {
-            // A server that is down refuses at once: a client that asks again without a pause would only burn time.
-            visit.pause(IMMEDIATELY).await;
-        }
+        visit.come_again().await;
         line = visit.into_line();
     }
 }
-
-/// No journey with an answer from a server is as short as this.
-const IMMEDIATELY: Duration = Duration::from_micros(20);

@@ -42,7 +42,8 @@ pub async fn gather(
     if crowd.gathered.streams < spec.streams {
         let named = components.own.iter().map(|(name, pid)| (name.as_str(), *pid));
         let shared = components.shared.iter().map(|pid| ("the platform's process", *pid));
-        crowd.gathered.hindrances = named.chain(shared).filter_map(|(name, pid)| at_its_limit(name, pid)).collect();
+        crowd.gathered.hindrances =
+            named.chain(shared).filter_map(|(name, pid)| at_its_limit(name, pid)).collect();
     }
     Ok(Some(crowd))
 }

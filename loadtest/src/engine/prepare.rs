@@ -14,7 +14,7 @@ use crate::{
     },
     failure::Failure,
     journey::{Shelf, World},
-    profile::{Load, Phase, Profile},
+    profile::{Journey, Load, Phase, Profile, Step},
     replay::{Replay, Settings},
     stop::Stop,
     streams::allow_files,
@@ -95,12 +95,48 @@ pub async fn replay(args: &RunArgs, profile: &Profile, target: &Target) -> Resul
 pub fn connections(profile: &Profile) -> Result<(), Failure> {
     let needed = profile.phases.iter().map(|phase| {
         let load = match phase.load {
-            Load::Closed { clients, .. } => u64::from(clients),
-            Load::Open { .. } | Load::Replay => super::open::CONNECTIONS as u64,
+            Load::Closed { clients, .. } => f64::from(clients),
+            Load::Open { .. } | Load::Replay => super::open::CONNECTIONS as f64,
         };
-        // A client that follows an order has a second connection.
-        let follows = phase.journeys.iter().any(|journey| journey.steps.iter().any(|step| step.streams()));
-        load * (1 + u64::from(follows)) + u64::from(phase.streams)
+        // A customer who follows an order has a second connection meanwhile.
+        let share =
+            |journeys: &mut dyn Iterator<Item = &Journey>| journeys.map(|journey| journey.share).sum::<f64>();
+        let all = share(&mut phase.journeys.iter()).max(f64::MIN_POSITIVE);
+        let follow =
+            share(&mut phase.journeys.iter().filter(|journey| journey.steps.iter().any(Step::streams)));
+        (load * (1.0 + follow / all)) as u64 + u64::from(phase.streams)
     });
     allow_files(needed.max().unwrap_or_default()).map_err(|error| Failure::Other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    async fn refused(url: &str, is_ours: bool) -> String {
+        target(url, is_ours).await.err().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_not_up_is_told_in_one_sentence() {
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let message = refused(&format!("http://{free}"), false).await;
+        assert!(
+            message.starts_with(&format!("nothing answers at http://{free} (Connection refused")),
+            "{message}"
+        );
+        assert!(message.ends_with("start the platform with `viscount up`, or give its address with --url"));
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_platform_is_not_touched() {
+        // A network for documentation (RFC 5737): nobody is there.
+        let message = refused("http://192.0.2.1:8080", false).await;
+        assert!(
+            message.contains("is not on this machine") && message.contains("--i-own-this-target"),
+            "{message}"
+        );
+        assert!(refused("https://127.0.0.1", true).await.contains("not of the form http://host:port"));
+    }
 }

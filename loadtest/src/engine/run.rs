@@ -1,6 +1,7 @@
 //! One run from the profile to the exit status.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     rc::Rc,
@@ -8,6 +9,7 @@ use std::{
 
 use super::{prepare, setting, stage::Stage};
 use crate::{
+    baseline,
     cli::RunArgs,
     failure::Failure,
     measure::{components::Components, usage::Sampler},
@@ -15,6 +17,9 @@ use crate::{
     report::{draft::Draft, terminal, write},
     stop::Stop,
 };
+
+/// Seconds of each of the baseline's measurements.
+const BASELINE_SECONDS: u64 = 12;
 
 /// Runs a profile.
 pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
@@ -57,6 +62,11 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
         // What was measured before is reported all the same.
         draft.note(format!("the run ended early: {failure}"));
     }
+    if args.with_baseline && ended.is_ok() && !stop.is_asked() {
+        eprintln!("viscount-loadtest: the baseline takes {} s", 2 * BASELINE_SECONDS);
+        let url = args.database_url.as_deref();
+        draft.baseline(baseline::measure(url, &args.data_dir, BASELINE_SECONDS, stop).await);
+    }
     for (what, count) in world.notes.borrow().iter() {
         draft.note(format!("{count} {what}"));
     }
@@ -65,9 +75,10 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     let folder = folder(args, &profile.name);
     let written = write::write(&report, &folder)
         .map_err(|error| Failure::Other(format!("{}: {error}", folder.display())))?;
+    let mut out = std::io::stdout();
     // A reader who has gone away has seen enough.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), terminal::summary(&report).as_bytes());
-    let _ = written;
+    let _ = out.write_all(terminal::summary(&report).as_bytes());
+    let _ = writeln!(out, "report: {} and {}", written.html.display(), written.json.display());
     ended?;
     Ok(ExitCode::from(match (stop.is_asked(), report.kept()) {
         (true, _) => crate::INTERRUPTED,

@@ -20,6 +20,7 @@ pub fn apply(mut profile: Profile, args: &RunArgs) -> Result<Profile, Failure> {
             let what = format!("phase {}: --warm-up must be shorter than {} s", phase.name, phase.seconds);
             return Err(Failure::Other(what));
         }
+        phase.streams = (f64::from(phase.streams) * args.scale).round() as u32;
         match &mut phase.load {
             Load::Closed { clients, .. } => {
                 let wanted = f64::from(args.clients.unwrap_or(*clients)) * args.scale;
@@ -85,5 +86,83 @@ impl Shape {
                 Self::Spike { rate: rate * factor, to: to * factor, at, lasts }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        profile::check::parse,
+    };
+
+    const PROFILE: &str = r#"
+about = "t"
+[[phase]]
+name = "peak"
+seconds = 20
+warm_up = 4
+closed = { clients = 100, ramp_up = 2 }
+sets_peak = true
+[[phase.journey]]
+steps = [{ do = "order" }]
+[[phase]]
+name = "sale"
+seconds = 40
+open = { schedule = "spike", rate = 0.5, to = 5, at = 10, lasts = 20, unit = "peak" }
+[[phase.journey]]
+steps = [{ do = "order" }]
+"#;
+
+    fn applied(text: &str, more: &[&str]) -> Result<Profile, String> {
+        let all = ["viscount-loadtest", "run", "t"].iter().chain(more);
+        let Command::Run(args) = Cli::try_parse_from(all).unwrap().command else { unreachable!() };
+        apply(parse("t", text).unwrap(), &args).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn without_options_a_profile_is_as_it_is() {
+        assert_eq!(applied(PROFILE, &[]).unwrap(), parse("t", PROFILE).unwrap());
+    }
+
+    #[test]
+    fn a_schedule_keeps_its_shape() {
+        let profile = applied(PROFILE, &["--rate", "200", "--duration", "20", "--seed", "9"]).unwrap();
+        let spike = Shape::Spike { rate: 200.0, to: 2_000.0, at: 5.0, lasts: 10.0 };
+        assert_eq!(
+            profile.phases[1].load,
+            Load::Open { shape: spike, unit: Rate::PerSecond, even: false },
+            "a rate that is given is no multiple"
+        );
+        assert_eq!((profile.seed, profile.phases[0].seconds, profile.phases[0].warm_up), (9, 20.0, 4.0));
+    }
+
+    #[test]
+    fn clients_and_rates_are_scaled() {
+        let profile = applied(PROFILE, &["--scale", "0.1", "--clients", "50"]).unwrap();
+        assert_eq!(profile.phases[0].load, Load::Closed { clients: 5, ramp_up: 2.0 });
+        let Load::Open { shape, unit, .. } = profile.phases[1].load else { unreachable!() };
+        assert!((shape.rate() - 0.05).abs() < 1e-9 && unit == Rate::Peak);
+    }
+
+    #[test]
+    fn a_phase_is_longer_than_its_warm_up() {
+        assert_eq!(applied(PROFILE, &["--duration", "2"]).unwrap().phases[0].warm_up, 0.4);
+        let message = applied(PROFILE, &["--warm-up", "30"]).unwrap_err();
+        assert_eq!(message, "phase peak: --warm-up must be shorter than 20 s");
+    }
+
+    #[test]
+    fn a_multiple_of_an_unknown_peak_is_no_rate() {
+        let text = PROFILE.replace("sets_peak = true", "");
+        assert!(
+            applied(&text, &[]).unwrap_err().starts_with("phase sale: its rate is a multiple of the peak")
+        );
+        assert!(applied(&text, &["--find-peak"]).is_ok());
+        assert!(applied(&text, &["--rate", "10"]).is_ok());
     }
 }

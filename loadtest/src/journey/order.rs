@@ -10,12 +10,10 @@ use viscount_contracts::OrderId;
 
 use super::{
     Visit,
-    visit::{Good, Placed},
+    visit::{Good, LONGEST_PAUSE, Placed},
 };
 use crate::client::wire::{Answer, Ask};
 
-/// The longest pause that a server may ask a client for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at an order.
 const LOOK: Duration = Duration::from_millis(100);
 

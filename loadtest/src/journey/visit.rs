@@ -99,6 +99,8 @@ pub struct Visit {
     until: Option<Instant>,
     name: String,
     keys: u32,
+    /// When to come again, if the last answer said "later" or there was none.
+    again: Option<Duration>,
 }
 
 /// An order that was accepted.
@@ -129,6 +131,8 @@ pub struct Bad {
 
 /// The pause after a connection broke, or when an answer does not say when to come again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause that a server may ask a client for.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Problem<'a> {
@@ -159,6 +163,14 @@ impl Visit {
             until: start.until,
             name: start.name,
             keys: 0,
+            again: None,
+        }
+    }
+
+    /// Waits when the journey ended because the platform asked to come later, as a good client does.
+    pub async fn come_again(&mut self) {
+        if let Some(pause) = self.again.take() {
+            self.pause(pause.min(LONGEST_PAUSE)).await;
         }
     }
 
@@ -218,6 +230,7 @@ impl Visit {
             Ok(answer) => answer,
             Err(error) => {
                 record(Outcome::Broken(&error.reason()));
+                self.again = Some(PAUSE);
                 return Err(Bad { again: Some(PAUSE) });
             }
         };
@@ -241,7 +254,8 @@ impl Visit {
         // What is behind these may have happened or may yet: the same key finds out.
         let open =
             kind == "/problems/idempotency-key-in-use" || matches!(status, 429 | 500 | 502 | 503 | 504);
-        Err(Bad { again: open.then(|| retry_after.unwrap_or(PAUSE)) })
+        self.again = open.then(|| retry_after.unwrap_or(PAUSE));
+        Err(Bad { again: self.again })
     }
 
     async fn send(&mut self, ask: Ask<'_>) -> Result<Answer, WireError> {
@@ -261,6 +275,7 @@ impl Visit {
     pub async fn pause(&mut self, pause: Duration) -> Option<()> {
         // What comes after a pause is not late because of it.
         self.intended = None;
+        self.again = None;
         let wanted = Instant::now() + pause;
         let until = self.until.map_or(wanted, |until| until.min(wanted));
         self.world.stop.or(tokio::time::sleep_until(until.into())).await?;

@@ -7,7 +7,7 @@ pub mod shipped;
 
 use std::path::Path;
 
-pub use self::model::{Load, Phase, Profile, Rate, Shape, Step};
+pub use self::model::{Journey, Load, Phase, Profile, Rate, Shape, Step};
 use crate::failure::Failure;
 
 /// The shipped profile of this name, or the one in this file.
