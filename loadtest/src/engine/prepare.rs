@@ -20,6 +20,9 @@ use crate::{
     streams::allow_files,
 };
 
+/// Rather more important than others, who have 0.
+const NICE: i32 = -10;
+
 /// The platform: on this machine unless told otherwise, and up.
 pub async fn target(url: &str, is_ours: bool) -> Result<Target, Failure> {
     let target = Target::find(url).await?;
@@ -89,6 +92,19 @@ pub async fn replay(args: &RunArgs, profile: &Profile, target: &Target) -> Resul
         replay.receive_goods(target, token).await?;
     }
     Ok(Some(replay))
+}
+
+/// Asks the scheduler to run this thread before others. On a machine that is shared with an overloaded platform, a single
+/// thread gets a share like each of the platform's many, and could not keep its schedule. It needs a right that not everybody
+/// has; without it, being late is in the report.
+pub fn be_punctual() {
+    // Refused is as good as not asked.
+    let _ = rustix::process::setpriority_process(None, NICE);
+}
+
+/// Like everybody else again: programs that are started have the same preference, and pgbench is not to have any.
+pub fn be_ordinary() {
+    let _ = rustix::process::setpriority_process(None, 0);
 }
 
 /// Lets this process have as many connections as the profile needs at once.

@@ -25,6 +25,7 @@ const BASELINE_SECONDS: u64 = 12;
 pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     let mut profile = setting::apply(profile::load(&args.profile)?, args)?;
     prepare::connections(&profile)?;
+    prepare::be_punctual();
     let target = prepare::target(&args.url, args.i_own_this_target).await?;
     let preparing = async {
         let replay = prepare::replay(args, &profile, &target).await?;
@@ -64,6 +65,7 @@ pub async fn run(args: &RunArgs, stop: &Stop) -> Result<ExitCode, Failure> {
     }
     if args.with_baseline && ended.is_ok() && !stop.is_asked() {
         eprintln!("viscount-loadtest: the baseline takes {} s", 2 * BASELINE_SECONDS);
+        prepare::be_ordinary();
         let url = args.database_url.as_deref();
         draft.baseline(baseline::measure(url, &args.data_dir, BASELINE_SECONDS, stop).await);
     }

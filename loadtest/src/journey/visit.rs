@@ -248,9 +248,10 @@ impl Visit {
             };
         }
         let problem: Option<Problem<'_>> = serde_json::from_slice(&answer.body).ok();
-        let kind = problem.as_ref().map_or("no problem document", |problem| &problem.kind);
+        let kind = problem
+            .map_or_else(|| format!("{status} without a problem document").into(), |problem| problem.kind);
         let retry_after = answer.retry_after();
-        record(Outcome::Problem { status, kind, retry_after });
+        record(Outcome::Problem { status, kind: &kind, retry_after });
         // What is behind these may have happened or may yet: the same key finds out.
         let open =
             kind == "/problems/idempotency-key-in-use" || matches!(status, 429 | 500 | 502 | 503 | 504);
