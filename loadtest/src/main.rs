@@ -26,6 +26,7 @@ mod streams;
 use std::{future::Future, process::ExitCode};
 
 use clap::Parser;
+use tokio::runtime::{Builder, LocalOptions};
 
 use self::{
     cli::{Cli, Command},
@@ -56,13 +57,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// One thread: what the harness uses is what the platform cannot.
+/// One thread: what the harness uses is what the platform cannot. A `LocalSet` would wake its thread by a system call for
+/// every event, though it is that very thread that has seen it; tokio's local runtime does not, nor does it for tasks.
 fn on_one_thread<F, W>(work: W) -> Result<ExitCode, Failure>
 where
-    F: Future<Output = Result<ExitCode, Failure>>,
-    W: FnOnce(Stop) -> F,
+    F: Future<Output = Result<ExitCode, Failure>> + 'static,
+    W: FnOnce(Stop) -> F + 'static,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| Failure::Other(format!("no runtime: {error}")))?;
-    tokio::task::LocalSet::new().block_on(&runtime, async { work(Stop::on_ctrl_c()).await })
+    let ended = runtime.block_on(async {
+        let task = tokio::task::spawn_local(async { work(Stop::on_ctrl_c()).await });
+        task.await
+    });
+    ended.unwrap_or_else(|error| Err(Failure::Other(format!("the run broke: {error}"))))
 }
