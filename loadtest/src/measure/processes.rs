@@ -83,6 +83,11 @@ pub fn memory(pid: u32) -> Option<Memory> {
     parse_memory(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
+/// Seconds of CPU time that all processes of the machine have used, what a hypervisor took among them.
+pub fn machine() -> Option<f64> {
+    parse_machine(&fs::read_to_string("/proc/stat").ok()?)
+}
+
 /// The processes that listen on these ports of this machine, by port.
 pub fn listeners(ports: &[u16]) -> BTreeMap<u16, u32> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
@@ -155,6 +160,14 @@ fn parse(stat: &str) -> Option<Stat> {
     })
 }
 
+/// `cpu user nice system idle iowait irq softirq steal …`; guests are in user.
+fn parse_machine(stat: &str) -> Option<f64> {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).take(8).collect();
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some((ticks.iter().sum::<u64>() - idle) as f64 / TICKS)
+}
+
 fn parse_memory(status: &str) -> Option<Memory> {
     let mib = |name: &str| -> Option<f64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -183,6 +196,13 @@ mod tests {
         let status = "Name:\tx\nVmRSS:\t 4096 kB\nRssAnon:\t 2048 kB\nRssFile:\t 1024 kB\nRssShmem:\t 1024 kB\n";
         assert_eq!(parse_memory(status), Some(Memory { own: 2.0, files: 1.0, shared: 1.0 }));
         assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn a_machine_is_busy_when_it_is_not_idle() {
+        assert_eq!(parse_machine("cpu  100 20 30 5000 60 7 8 5 1 1\ncpu0 1 2 3\n"), Some(1.7));
+        assert_eq!(parse_machine("cpu0 1 2 3"), None);
+        assert!(machine().unwrap() > 0.0);
     }
 
     #[test]

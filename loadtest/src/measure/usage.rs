@@ -35,6 +35,8 @@ struct Sample {
     memory: Vec<Option<f64>>,
     /// Seconds of CPU time of the generator's first thread.
     load: f64,
+    /// Seconds of CPU time of the whole machine.
+    machine: f64,
 }
 
 /// Looks once a second until it is dropped.
@@ -130,6 +132,13 @@ impl Usage {
         (at(to) - at(from)).max(0.0) / to.saturating_duration_since(from).as_secs_f64().max(1e-9)
     }
 
+    /// Cores that processes of this machine used which belong to nobody here.
+    pub fn others(&self, from: Instant, to: Instant) -> f64 {
+        let known: f64 = (0..self.names.len()).map(|component| self.cpu(component, from, to)).sum();
+        let at = |at| self.between(at, |sample| sample.machine);
+        (at(to) - at(from) - known).max(0.0) / to.saturating_duration_since(from).as_secs_f64().max(1e-9)
+    }
+
     /// MiB that a component holds at this time: the next look's.
     pub fn memory(&self, component: usize, at: Instant) -> Option<f64> {
         let next = self.samples.partition_point(|sample| sample.at < at);
@@ -218,6 +227,7 @@ impl Looker {
             .into_iter()
             .find(|(thread, _)| *thread == own)
             .map_or(0.0, |(_, stat)| stat.cpu);
+        let machine = processes::machine().unwrap_or_default();
         self.first = false;
         let mut usage = lock(usage);
         for name in self.used.keys().chain(memory.keys()) {
@@ -227,7 +237,7 @@ impl Looker {
         }
         let cpu = usage.names.iter().map(|name| self.used.get(name).copied().unwrap_or_default()).collect();
         let memory = usage.names.iter().map(|name| memory.get(name).copied()).collect();
-        usage.samples.push(Sample { at, cpu, memory, load });
+        usage.samples.push(Sample { at, cpu, memory, load, machine });
     }
 
     /// What the process has used beyond its living threads was used by threads that have ended.
@@ -299,6 +309,7 @@ mod tests {
             cpu: vec![*cpu],
             memory: vec![Some(*memory)],
             load: *cpu,
+            machine: *cpu * 3.0,
         };
         (Usage { names: vec!["orders".to_owned()], samples: samples.iter().map(sample).collect() }, start)
     }
@@ -311,6 +322,7 @@ mod tests {
         assert!((used - 0.5).abs() < 1e-9, "{used}");
         assert!((usage.busy(at(0.0), at(2.0)) - 0.5).abs() < 1e-9);
         assert!((usage.cpu(0, at(1.0), at(60.0)) - 0.2).abs() < 1e-9, "nothing is made up beyond the last look");
+        assert!((usage.others(at(0.0), at(2.0)) - 1.0).abs() < 1e-9, "two thirds of 3 s in 2 s");
         assert_eq!(usage.most_memory(0, at(0.0), at(2.0)), Some(30.0));
         assert_eq!(usage.memory(0, at(1.5)), Some(20.0));
         assert_eq!(usage.cpu(7, at(0.0), at(2.0)), 0.0);

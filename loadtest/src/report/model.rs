@@ -97,6 +97,9 @@ pub struct Phase {
     pub components: BTreeMap<String, Component>,
     /// All components but the generator together.
     pub platform: Component,
+    /// Cores that other processes of this machine used meanwhile: what they use the platform cannot.
+    #[serde(default)]
+    pub other_cores: f64,
     /// How the generator itself did.
     pub generator: Generator,
     /// Each second, warm-up included.

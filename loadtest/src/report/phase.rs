@@ -18,6 +18,8 @@ use crate::measure::{
 const BUSY: f64 = 0.9;
 /// So is one that starts one arrival of a hundred so late.
 const LATE_MS: f64 = 10.0;
+/// On a quiet machine others use less than this of a core.
+const QUIET: f64 = 0.1;
 /// Problems that are an answer like any other: it is too late to cancel, or there is nothing to return.
 const EXPECTED: [&str; 1] = ["/problems/order-state"];
 
@@ -217,6 +219,7 @@ fn components(phase: &mut Phase, usage: &Usage, from: Instant, to: Instant) {
     }
     phase.platform = with(platform);
     phase.generator.busy = thousandths(usage.busy(from, to));
+    phase.other_cores = thousandths(usage.others(from, to));
 }
 
 fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
@@ -232,6 +235,12 @@ fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
             "the generator started one arrival of a hundred {:.0} ms late or more: that wait is in the latencies, and it is \
              the generator's or its machine's",
             phase.generator.late_ms.p99
+        ));
+    }
+    if phase.other_cores > QUIET {
+        notes.push(format!(
+            "other processes of this machine used {:.2} cores meanwhile: on a quiet machine the figures are better",
+            phase.other_cores
         ));
     }
     if phase.requests.refused_without_time > 0 {

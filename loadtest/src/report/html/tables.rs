@@ -224,9 +224,11 @@ pub fn components(out: &mut String, phase: &Phase) {
     table(out, "", &head, &rows, Some(&all));
     let _ = write!(
         out,
-        "<p class=\"soft\">The generator's thread was busy {}, and started one arrival of a hundred {} ms late or more.</p>",
+        "<p class=\"soft\">The generator's thread was busy {}, and started one arrival of a hundred {} ms late or more. Other \
+         processes of this machine used {:.2} cores meanwhile.</p>",
         percent(phase.generator.busy),
-        figure(phase.generator.late_ms.p99)
+        figure(phase.generator.late_ms.p99),
+        phase.other_cores
     );
 }
 
