@@ -68,7 +68,8 @@ impl Schedule {
     }
 
     /// How many arrivals it is made for.
-    pub fn expected(&self) -> f64 {
+    #[cfg(test)]
+    fn expected(&self) -> f64 {
         self.pieces.iter().map(Piece::area).sum()
     }
 

@@ -51,6 +51,8 @@ mod linux {
     };
     use tokio::io::{Interest, unix::AsyncFd};
 
+    // What replaces it is unsafe, for descriptors that may change while they are owned; an `OwnedFd` cannot.
+    #[allow(deprecated)]
     pub fn timer() -> io::Result<AsyncFd<OwnedFd>> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         AsyncFd::with_interest(timerfd_create(TimerfdClockId::Monotonic, flags)?, Interest::READABLE)
