@@ -15,7 +15,7 @@ use crate::{
 /// Whose orders these are: not the load's customers, whose orders are waited for.
 const CUSTOMERS: u32 = 8;
 /// Orders beyond the streams, as a share: some settle before the load begins, and while it goes on.
-const EXTRA: f64 = 0.15;
+const EXTRA: f64 = 0.2;
 /// The share of server-sent events.
 const SSE: f64 = 0.5;
 /// The provider takes its time for these.
@@ -58,7 +58,10 @@ fn memory(components: &Components) -> Memory {
 /// What came of it, for the report.
 pub fn told(crowd: &Crowd, board: &Board, phase: &mut model::Phase) {
     let gathered = &crowd.gathered;
-    phase.figures.insert("streams_open_at_least".to_owned(), gathered.streams as f64);
+    let (seconds, warm_up) = (board.recorder().seconds(), board.recorder().warm_up().as_secs() as usize);
+    if let Some(least) = seconds.iter().skip(warm_up).map(|second| second.open_streams).min() {
+        phase.figures.insert("streams_open_at_least".to_owned(), least as f64);
+    }
     phase.figures.insert("streams_open_at_end".to_owned(), crowd.open() as f64);
     if let Some(bytes) = gathered.bytes_per_stream {
         phase.figures.insert("platform_kb_per_stream".to_owned(), bytes / 1e3);

@@ -36,7 +36,8 @@ impl Amount {
         };
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if !plain(whole) || !plain(part) || (whole.is_empty() && part.is_empty()) || whole.len() > MOST_DIGITS {
+        if !plain(whole) || !plain(part) || (whole.is_empty() && part.is_empty()) || whole.len() > MOST_DIGITS
+        {
             return None;
         }
         let part = part.trim_end_matches('0');
@@ -160,7 +161,9 @@ mod tests {
         ] {
             assert_eq!(Amount::parse(text).unwrap().to_string(), shown, "{text}");
         }
-        for text in ["", "-", ".", "1,50", "1e3", "£1", "--1", "1.2.3", "nan", "0.0000001", "1234567890123", "٣"] {
+        for text in
+            ["", "-", ".", "1,50", "1e3", "£1", "--1", "1.2.3", "nan", "0.0000001", "1234567890123", "٣"]
+        {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
     }

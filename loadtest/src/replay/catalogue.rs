@@ -113,7 +113,11 @@ mod tests {
                 price: Money::new(1, currency.parse().unwrap()),
             })
             .collect();
-        let invoices = [invoice("1", "ann", vec![line("A1", 1, "1"), line("B2", 1, "1"), line("C3", 1, "1"), line("D4", 1, "1")])];
+        let invoices = [invoice(
+            "1",
+            "ann",
+            vec![line("A1", 1, "1"), line("B2", 1, "1"), line("C3", 1, "1"), line("D4", 1, "1")],
+        )];
         let catalogue = Catalogue::of(listed, &invoices);
         let numbers: Vec<u128> = catalogue.products.iter().map(|id| id.uuid().as_u128()).collect();
         assert_eq!(numbers, [0, 2], "A1, and B2 as it is written in the file");

@@ -23,11 +23,7 @@ use super::{
     reconcile::Returned,
     sender::{Sender, kind},
 };
-use crate::{
-    client::wire::Ask,
-    streams::Status,
-    stop::Stop,
-};
+use crate::{client::wire::Ask, stop::Stop, streams::Status};
 
 /// How long an order that is to be refunded may take to its end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,7 +129,8 @@ impl Drive<'_> {
                 json!({"product_id": self.replay.catalogue.products[*product], "quantity": pieces})
             })
             .collect();
-        let body = json!({"lines": lines, "payment": {"method": "card", "token": self.replay.settings.payment}});
+        let body =
+            json!({"lines": lines, "payment": {"method": "card", "token": self.replay.settings.payment}});
         let key = format!("replay-{}-{order}", self.run);
         let mut ask = Ask::post("/v1/orders", body.to_string());
         ask.key = Some(&key);
@@ -145,8 +142,10 @@ impl Drive<'_> {
                         recorder.accepted(id, account as u32, meant);
                     }
                     let number = |product| self.replay.catalogue.number(product);
-                    let prices =
-                        lines.iter().filter_map(|line| Some((number(line.product_id)?, line.unit_price))).collect();
+                    let prices = lines
+                        .iter()
+                        .filter_map(|line| Some((number(line.product_id)?, line.unit_price)))
+                        .collect();
                     Ok(Accepted { id, account, prices })
                 }
                 Err(_) => Err(Reason::Refused("an order that cannot be read".to_owned())),
@@ -169,12 +168,16 @@ impl Drive<'_> {
         // Its step came before this one, and whoever took it goes on to the end.
         let Ok(order) = self.orders[back.order].wait().await else { return Returned::Unsold };
         let invoice = &self.replay.file.invoices[self.replay.plan.reversals[reversal].invoice].number;
-        let reason = format!("replay of {}", invoice.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
+        let reason = format!(
+            "replay of {}",
+            invoice.chars().filter(|c| !c.is_control()).take(100).collect::<String>()
+        );
         if back.whole {
             let path = format!("/v1/orders/{}/cancel", order.id);
             let ask = Ask::post(&path, json!({"reason": reason}).to_string());
             // A refusal says that it is too late.
-            if matches!(self.sender.ask("cancel", order.account, ask, None).await, Ok(answer) if answer.status == 200) {
+            if matches!(self.sender.ask("cancel", order.account, ask, None).await, Ok(answer) if answer.status == 200)
+            {
                 return Returned::Cancelled;
             }
         }

@@ -73,8 +73,7 @@ pub fn read(path: &Path, most: usize) -> Result<Invoices, Failure> {
     }
     let file = File::open(path).map_err(|error| wrong(&error))?;
     let file = BufReader::with_capacity(64 * 1024, file);
-    let read =
-        if name.ends_with(".gz") { parse(MultiGzDecoder::new(file), most) } else { parse(file, most) };
+    let read = if name.ends_with(".gz") { parse(MultiGzDecoder::new(file), most) } else { parse(file, most) };
     let read = read.map_err(|error| wrong(&error))?;
     if read.invoices.is_empty() {
         return Err(wrong(&"there is no invoice in it"));
@@ -160,8 +159,7 @@ impl Columns {
             .map(|name| name.chars().filter(char::is_ascii_alphanumeric).collect())
             .collect();
         let find = |wanted: &[&str]| names.iter().position(|name| wanted.contains(&name.as_str()));
-        let needed =
-            |shown: &'static str, wanted: &[&str]| find(wanted).ok_or(FileError::NoColumn(shown));
+        let needed = |shown: &'static str, wanted: &[&str]| find(wanted).ok_or(FileError::NoColumn(shown));
         Ok(Self {
             invoice: needed("InvoiceNo", &["invoiceno", "invoice"])?,
             code: needed("StockCode", &["stockcode"])?,
@@ -210,7 +208,8 @@ mod tests {
 
     use super::*;
 
-    const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+    const HEADER: &str =
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
     fn invoices(lines: &[&str], most: usize) -> Invoices {
         parse(format!("{HEADER}{}\n", lines.join("\n")).as_bytes(), most).unwrap()

@@ -129,18 +129,30 @@ impl Replay {
     }
 
     /// Makes all requests.
-    pub async fn drive(&self, target: &Target, customers: &Customers, recorder: &Rc<Recorder>, stop: &Stop) -> Driven {
+    pub async fn drive(
+        &self,
+        target: &Target,
+        customers: &Customers,
+        recorder: &Rc<Recorder>,
+        stop: &Stop,
+    ) -> Driven {
         let sender = self.sender(target, customers, Some(recorder.clone()));
         let run = Uuid::new_v4().simple().to_string();
         drive::drive(self, sender, &run[..12], stop).await
     }
 
     /// Reads everything back, and compares.
-    pub async fn reconcile(&self, target: &Target, customers: &Customers, driven: Driven) -> Result<Outcome, Failure> {
+    pub async fn reconcile(
+        &self,
+        target: &Target,
+        customers: &Customers,
+        driven: Driven,
+    ) -> Result<Outcome, Failure> {
         let sender = self.sender(target, customers, None);
         let asked = reconcile::asked_back(&self.plan, &driven.returned);
         let orders = driven.orders.iter().zip(asked);
-        let accepted: Vec<_> = orders.filter_map(|(order, asked)| Some((order.as_ref()?.as_ref().ok()?, asked))).collect();
+        let accepted: Vec<_> =
+            orders.filter_map(|(order, asked)| Some((order.as_ref()?.as_ref().ok()?, asked))).collect();
         let mut facts = read_back::read_back(&sender, &self.catalogue, &accepted).await?.into_iter();
         let placed: Vec<Placed> = driven
             .orders
@@ -148,7 +160,9 @@ impl Replay {
             .map(|order| match order {
                 None => Placed::Not(Reason::NotReplayed),
                 Some(Err(reason)) => Placed::Not(reason.clone()),
-                Some(Ok(_)) => facts.next().map_or(Placed::Not(Reason::NotReplayed), |facts| Placed::Order(Box::new(facts))),
+                Some(Ok(_)) => facts
+                    .next()
+                    .map_or(Placed::Not(Reason::NotReplayed), |facts| Placed::Order(Box::new(facts))),
             })
             .collect();
         let compared = reconcile::reconcile(&self.file.invoices, &self.plan, &placed, &driven.returned);
@@ -164,14 +178,15 @@ impl Replay {
     fn missing(&self) -> usize {
         let fates = self.file.invoices.iter().zip(&self.plan.fates);
         let lines = fates.flat_map(|(invoice, fates)| invoice.lines.iter().zip(fates));
-        let missing = lines
-            .filter(|(line, fate)| line.quantity > 0 && **fate == Fate::Unused(Reason::NotInCatalogue));
+        let missing =
+            lines.filter(|(line, fate)| line.quantity > 0 && **fate == Fate::Unused(Reason::NotInCatalogue));
         missing.map(|(line, _)| line.code.as_str()).collect::<HashSet<_>>().len()
     }
 
     /// Whose account an invoice's order belongs to.
     fn account(&self, invoice: usize, accounts: usize) -> usize {
-        let customer = self.file.invoices[invoice].customer.as_ref().and_then(|customer| self.customers.get(customer));
+        let customer =
+            self.file.invoices[invoice].customer.as_ref().and_then(|customer| self.customers.get(customer));
         customer.copied().unwrap_or(invoice) % accounts.max(1)
     }
 

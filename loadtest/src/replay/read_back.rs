@@ -17,7 +17,10 @@ use super::{
     sender::Sender,
 };
 use crate::{
-    client::{shop::Page, wire::{Answer, Ask}},
+    client::{
+        shop::Page,
+        wire::{Answer, Ask},
+    },
     failure::Failure,
     streams::Status,
 };
@@ -107,7 +110,9 @@ async fn at_rest(
         let zero = Money::zero(seen.total.currency());
         let money = |pick: fn(&Payment) -> Option<Money>| payment.as_ref().and_then(pick).unwrap_or(zero);
         let (captured, paid_back) = (money(|payment| payment.captured), money(|payment| payment.refunded));
-        let rests = seen.status.is_final() && seen.refunded == paid_back && payment.as_ref().is_none_or(Payment::rests);
+        let rests = seen.status.is_final()
+            && seen.refunded == paid_back
+            && payment.as_ref().is_none_or(Payment::rests);
         // Money taken of an order that was called off comes back by itself.
         let back = match seen.status {
             Status::Cancelled | Status::Rejected => Amount::of(captured),

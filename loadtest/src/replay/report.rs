@@ -6,7 +6,6 @@ use super::{
     Replay,
     amount::grouped,
     drive::Driven,
-    plan::Step,
     reconcile::{Reconciliation, Sum},
 };
 use crate::report::model::Table;
@@ -29,7 +28,9 @@ impl Outcome {
     pub(super) fn new(replay: &Replay, accounts: usize, driven: &Driven, compared: Reconciliation) -> Self {
         let file = &replay.file;
         let count = |number: u64| grouped(u128::from(number));
-        let orders = replay.plan.steps.iter().filter(|step| matches!(step, Step::Order(_))).count();
+        let planned = replay.plan.orders.len() as u64;
+        let placed = driven.orders.iter().flatten().count() as u64;
+        let begun = if placed < planned { format!("{} of ", count(placed)) } else { String::new() };
         let mut notes = vec![
             format!(
                 "the file: {} lines; of its first {} invoices {} lines, {} customers with a number",
@@ -39,8 +40,8 @@ impl Outcome {
                 count(replay.customers.len() as u64),
             ),
             format!(
-                "replayed as {} orders and {} invoices that take back, over {} accounts{}, in {:.1} s",
-                count(orders as u64),
+                "replayed as {begun}{} orders and {} invoices that take back, over {} accounts{}, in {:.1} s",
+                count(planned),
                 count(replay.plan.reversals.len() as u64),
                 count(accounts as u64),
                 if accounts < replay.customers.len() { " that the customers share" } else { "" },
@@ -54,7 +55,8 @@ impl Outcome {
             notes.push("the file has no more invoices than these".to_owned());
         }
         if !file.unreadable.is_empty() {
-            let reasons = file.unreadable.iter().map(|(reason, lines)| format!("{} × {reason}", count(*lines)));
+            let reasons =
+                file.unreadable.iter().map(|(reason, lines)| format!("{} × {reason}", count(*lines)));
             let reasons: Vec<_> = reasons.collect();
             notes.push(format!("lines that cannot be read, and are in no sum: {}", reasons.join(", ")));
         }
@@ -67,7 +69,9 @@ impl Outcome {
             ));
         }
         let others = compared.contradictions.len().saturating_sub(NAMED);
-        notes.extend(compared.contradictions.iter().take(NAMED).map(|what| format!("contradiction: order {what}")));
+        notes.extend(
+            compared.contradictions.iter().take(NAMED).map(|what| format!("contradiction: order {what}")),
+        );
         if others > 0 {
             notes.push(format!("contradictions besides these: {others}"));
         }
@@ -109,7 +113,12 @@ impl Outcome {
         } else {
             "NOT RECONCILED: something is unexplained, contradictory (see the notes), or marked with !"
         };
-        vec![Table { title: "reconciliation with the file".to_owned(), columns, rows, note: verdict.to_owned() }]
+        vec![Table {
+            title: "reconciliation with the file".to_owned(),
+            columns,
+            rows,
+            note: verdict.to_owned(),
+        }]
     }
 
     /// Figures for objectives.

@@ -1,6 +1,9 @@
 //! Requests of a replay: each is made until its answer is clear, under one key, and written down.
 
-use std::{rc::Rc, time::{Duration, Instant}};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 
@@ -63,14 +66,22 @@ impl Sender {
                 }
                 Ok(answer) => {
                     let (status, kind) = (answer.status.as_u16(), kind(&answer));
-                    if status == 401 && !renewed && let Some(bearer) = bearer {
+                    if status == 401
+                        && !renewed
+                        && let Some(bearer) = bearer
+                    {
                         renewed = true;
                         // When it fails, the next try says so.
                         let _ = self.customers.renew(account, &bearer).await;
                         continue;
                     }
                     let retry_after = answer.retry_after();
-                    self.record(operation, meant, sent, Outcome::Problem { status, kind: &kind, retry_after });
+                    self.record(
+                        operation,
+                        meant,
+                        sent,
+                        Outcome::Problem { status, kind: &kind, retry_after },
+                    );
                     let unclear = kind == "/problems/idempotency-key-in-use"
                         || matches!(status, 429 | 500 | 502 | 503 | 504);
                     if !unclear {

@@ -50,6 +50,11 @@ impl Board {
         Rc::new(Self { recorder, tally: RefCell::default() })
     }
 
+    /// Where the load is written down.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// What has been seen.
     pub fn tally(&self) -> Ref<'_, Tally> {
         self.tally.borrow()

@@ -154,7 +154,8 @@ async fn place(
         while next.get() < wanted && !stop.is_asked() {
             let number = next.replace(next.get() + 1);
             let (customer, product) = (number % customers.count(), products[number % products.len()]);
-            placed.push((order(&mut connection, customers, customer, product, &spec.payment).await?, customer));
+            placed
+                .push((order(&mut connection, customers, customer, product, &spec.payment).await?, customer));
         }
         Ok::<_, Failure>(placed)
     });
@@ -232,8 +233,14 @@ async fn open(
         let at = board.clone();
         streams.spawn_local(async move {
             let bearer = || customers.bearer(customer);
-            let follow =
-                Follow { target: &target, order, bearer: &bearer, transport, within: WITHIN, drop_after: None };
+            let follow = Follow {
+                target: &target,
+                order,
+                bearer: &bearer,
+                transport,
+                within: WITHIN,
+                drop_after: None,
+            };
             // What came of it is on the board.
             let _ = follow.to_the_end(&board).await;
         });

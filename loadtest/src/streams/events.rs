@@ -67,7 +67,11 @@ impl EventSource {
             if let Some(event) = self.ready.pop_front() {
                 let message: Message = serde_json::from_str(&event.data).map_err(|_| End::Unreadable)?;
                 // The id is what a browser comes back with: it has to be the version.
-                return if event.id.parse() == Ok(message.version) { Ok(message) } else { Err(End::Unreadable) };
+                return if event.id.parse() == Ok(message.version) {
+                    Ok(message)
+                } else {
+                    Err(End::Unreadable)
+                };
             }
             let bytes = match self.body.frame().await {
                 None => return Err(End::Over),

@@ -79,7 +79,10 @@ mod tests {
         let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
                     Max open files            1024                 20000                files     \n";
         assert_eq!(soft_limit(text), Some(1024));
-        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files"), None);
+        assert_eq!(
+            soft_limit("Max open files            unlimited            unlimited            files"),
+            None
+        );
         assert_eq!(at_its_limit("this", std::process::id()), None);
     }
 }

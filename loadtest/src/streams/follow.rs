@@ -187,7 +187,9 @@ impl Follow<'_> {
                 return Err(Unfollowed::Late);
             }
             sleep(wait).await;
-            board.reconnected();
+            if story.version() > 0 {
+                board.reconnected();
+            }
         }
     }
 
@@ -245,7 +247,8 @@ pub(super) fn problem(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> C
         #[serde(rename = "type")]
         kind: String,
     }
-    let kind = serde_json::from_slice(body).map_or_else(|_| "none".to_owned(), |problem: Problem| problem.kind);
+    let kind =
+        serde_json::from_slice(body).map_or_else(|_| "none".to_owned(), |problem: Problem| problem.kind);
     let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Closed::Refused { status: status.as_u16(), kind, retry_after: seconds.map(Duration::from_secs) }
 }

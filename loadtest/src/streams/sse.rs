@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn what_the_platform_sends_is_read() {
-        let text = "id: 1\nevent: order\ndata: {\"version\":1}\n\n: ping\n\nid: 2\nevent: order\ndata: {}\n\n";
+        let text =
+            "id: 1\nevent: order\ndata: {\"version\":1}\n\n: ping\n\nid: 2\nevent: order\ndata: {}\n\n";
         assert_eq!(all(&[text.as_bytes()]), pairs(&[("1", "{\"version\":1}"), ("2", "{}")]));
     }
 
@@ -112,7 +113,10 @@ mod tests {
     fn the_corners_of_the_standard() {
         let text = "\u{feff}data:a\r\rdata: b\r\ndata\r\ndata:  c\r\n\r\nid\ndata: d\n\nevent: x\n\ndata: unfinished\n";
         assert_eq!(all(&[text.as_bytes()]), pairs(&[("", "a"), ("", "b\n\n c"), ("", "d")]));
-        assert_eq!(all(&[b"id: 7\ndata: x\n\ndata: y\n\nid: a\0b\ndata: z\n\n"]), pairs(&[("7", "x"), ("7", "y"), ("7", "z")]));
+        assert_eq!(
+            all(&[b"id: 7\ndata: x\n\ndata: y\n\nid: a\0b\ndata: z\n\n"]),
+            pairs(&[("7", "x"), ("7", "y"), ("7", "z")])
+        );
     }
 
     #[test]

@@ -61,7 +61,9 @@ fn tale(act: &Act) -> Option<(u32, String)> {
     let now = Timestamp::now();
     match act {
         Tell(version, status) => Some((*version, text(*version, status, now))),
-        Past(version, status) => Some((*version, text(*version, status, now - jiff::SignedDuration::from_hours(1)))),
+        Past(version, status) => {
+            Some((*version, text(*version, status, now - jiff::SignedDuration::from_hours(1))))
+        }
         Garbage => Some((0, "{}".to_owned())),
         _ => None,
     }
@@ -102,7 +104,9 @@ async fn when_open(board: &Board) {
 }
 
 async fn websocket(mut stream: TcpStream, head: &str, acts: &[Act], board: &Board) {
-    let key = head.lines().find_map(|line| line.to_lowercase().starts_with("sec-websocket-key").then(|| line[19..].trim().to_owned()));
+    let key = head.lines().find_map(|line| {
+        line.to_lowercase().starts_with("sec-websocket-key").then(|| line[19..].trim().to_owned())
+    });
     let accept = derive_accept_key(key.unwrap().as_bytes());
     let answer = format!(
         "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\
@@ -169,7 +173,8 @@ fn follow(transport: Transport, drop_after: Option<u32>, connections: Vec<Vec<Ac
         let serving = tokio::task::spawn_local(serving);
         let bearer = || Some(HeaderValue::from_static("Bearer me"));
         let within = Duration::from_millis(1_500);
-        let follow = Follow { target: &target, order: ORDER.into(), bearer: &bearer, transport, within, drop_after };
+        let follow =
+            Follow { target: &target, order: ORDER.into(), bearer: &bearer, transport, within, drop_after };
         let followed = follow.to_the_end(&board).await;
         serving.abort();
         let delivered = recorder.streams().delivery.len();
