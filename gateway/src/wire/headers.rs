@@ -44,8 +44,15 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    remove_all(headers, &HOP_BY_HOP);
+}
+
+/// Most messages have none of them: looking at each name costs less than looking up each of these.
+fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
     }
 }
 
@@ -65,9 +72,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Makes a client's headers fit for a service: hop-by-hop fields out, our view of the client in.
 pub(crate) fn prepare_request(headers: &mut HeaderMap, client: &HeaderValue) {
     strip_hop_by_hop(headers);
-    for name in &SAID_BY_US {
-        headers.remove(name);
-    }
+    remove_all(headers, &SAID_BY_US);
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }

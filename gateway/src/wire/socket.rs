@@ -55,10 +55,7 @@ impl ClientSocket {
     }
 
     fn scan(&mut self, bytes: &[u8]) {
-        // Freed on upgrade: ten thousand quiet streams should not each hold one.
-        if self.notes.upgraded.load(Ordering::Acquire) {
-            self.scanner = None;
-        } else if let Some(number) = self.scanner.as_mut().and_then(|scanner| scanner.feed(bytes)) {
+        if let Some(number) = self.scanner.as_mut().and_then(|scanner| scanner.feed(bytes)) {
             self.notes.refused_from.store(number, Ordering::Release);
         }
     }
@@ -82,6 +79,10 @@ impl ClientSocket {
 impl AsyncRead for ClientSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Freed on upgrade: ten thousand quiet streams should not each hold one.
+        if this.scanner.is_some() && this.notes.upgraded.load(Ordering::Acquire) {
+            this.scanner = None;
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if this.scanner.is_some() && buf.filled().len() > before {
