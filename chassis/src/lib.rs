@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod http;
 pub mod idempotency;
 pub mod log;
+pub mod open_files;
 pub mod ports;
 pub mod problem;
 pub mod resilience;

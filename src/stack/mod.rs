@@ -13,6 +13,7 @@ use viscount_chassis::{
     auth::{AuthConfig, JwksSource, Verifier},
     config::Env,
     log::EmbeddedLog,
+    open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
     thread_name::name_this_thread,
 };
@@ -51,6 +52,8 @@ pub struct Stack {
 impl Stack {
     /// Starts these parts and waits until they are ready.
     pub async fn start(env: &Env, home: &Home, parts: &[Part]) -> Result<Self, Failure> {
+        let open_files = allow_as_many_open_files_as_possible();
+        tracing::info!(open_files, "open files allowed");
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
         let server = Server::start(env, home).await?;
@@ -177,6 +180,10 @@ impl Stack {
             std::process::exit(130);
         });
         let Self { running, gateway, server, tree, .. } = self;
+        // While the gateway still passes on what they say.
+        for (running, _) in &running {
+            running.http.close_streams();
+        }
         if let Some((gateway, arbiter)) = gateway {
             gateway.drain(DRAIN / 5).await;
             arbiter.stop();

@@ -15,7 +15,9 @@ mod red;
 mod request_id;
 mod routes;
 mod server;
+mod takeover;
 mod unread;
+mod websocket;
 
 pub use crate::auth::{Caller, MaybeCaller};
 pub use crate::telemetry::current_traceparent;
@@ -24,3 +26,5 @@ pub use health::{CheckReport, Health, Report};
 pub use page::{Cursor, Page, Paged};
 pub use request_id::{RequestId, X_REQUEST_ID};
 pub use server::{HttpHandle, HttpSpec, StartError, serve};
+pub use takeover::Closing;
+pub use websocket::{Gone, NotTold, WebSocket, Why, websocket};

@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_http::HttpService;
+use actix_server::{Server, ServerHandle};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
+use tokio::net::TcpSocket;
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 use viscount_actors::Supervisor;
@@ -19,6 +23,7 @@ use super::health::Health;
 use super::layer::Layer;
 use super::ops::{self, Ops};
 use super::routes::Routes;
+use super::takeover::{Closing, upgrades};
 use crate::auth::Verifier;
 use crate::telemetry;
 use crate::thread_name::name_this_thread;
@@ -30,6 +35,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a client may take to go away after we closed.
 const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// How much of a stop streams may take to say goodbye.
+const GOODBYE: u32 = 3;
+/// Connections the kernel may hold for us while we are busy.
+const BACKLOG: u32 = 1024;
 /// Blocking threads per worker, started only when needed; nothing of ours blocks.
 const BLOCKING_THREADS: usize = 4;
 
@@ -101,6 +110,7 @@ pub struct HttpHandle {
     addr: SocketAddr,
     server: ServerHandle,
     connections: Connections,
+    closing: watch::Sender<bool>,
     cut_off: Arc<Notify>,
     ended: watch::Receiver<bool>,
 }
@@ -111,9 +121,19 @@ impl HttpHandle {
         self.addr
     }
 
-    /// Stops accepting, closes idle connections, lets requests under way finish, and after the deadline cuts off what
-    /// is left (open streams). Being unready first is the caller's business.
+    /// Asks open streams to say goodbye and to close, and those to come as well. Everything else goes on.
+    pub fn close_streams(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Has streams close, stops accepting, closes idle connections, lets requests under way finish, and after the
+    /// deadline cuts off what is left. Being unready first is the caller's business.
     pub async fn stop(&self, deadline: Duration) {
+        self.close_streams();
+        // actix does not know of them, and would end the threads that they live on.
+        if !self.connections.streams_closed_within(deadline / GOODBYE).await {
+            warn!(service = self.service, "streams cut off at the deadline");
+        }
         // actix would go on waiting whatever its caller does, and looks only once a second: we count for ourselves,
         // and end it by dropping the server.
         let draining = self.server.stop(true);
@@ -149,6 +169,7 @@ pub fn serve(
     let layer = Layer::new(spec.service, spec.deadline, routes.clone());
     let (verifier, service) = (spec.verifier.clone(), spec.service);
     let connections = Connections::new(spec.service);
+    let (closing, closes) = watch::channel(false);
     let bind_error = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => {
             StartError::PortTaken { host: spec.host.clone(), port: spec.port, variable: spec.port_variable }
@@ -160,39 +181,59 @@ pub fn serve(
             source,
         },
     };
-    let server = HttpServer::new(move || {
+    let app = move || {
         name_this_thread(&format!("{service}-http"));
         let layer = layer.clone();
         App::new()
             .app_data(limits)
             .app_data(verifier.clone())
             .app_data(routes.clone())
+            .app_data(Closing::new(closes.clone()))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
             .configure(|app| configure(app))
             .default_service(web::to(super::routes::unknown))
             .wrap(from_fn(move |request, next| layer.clone().handle(request, next)))
-    })
-    .workers(spec.workers.max(1))
-    .worker_max_blocking_threads(BLOCKING_THREADS)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_DEADLINE)
-    .client_disconnect_timeout(DISCONNECT_DEADLINE)
-    // The handle's own deadline decides; this one only must not come before it.
-    .shutdown_timeout(3600)
-    .disable_signals()
-    .on_connect(connections.clone().on_connect())
-    .bind((spec.host.as_str(), spec.port))
-    .map_err(bind_error)?;
-    let Some(addr) = server.addrs().first().copied() else {
-        let source = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
-        return Err(bind_error(source));
     };
+    let listener = listen(&spec.host, spec.port).map_err(bind_error)?;
+    let addr = listener.local_addr().map_err(bind_error)?;
+    let server = Server::build()
+        .workers(spec.workers.max(1))
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        // The handle's own deadline decides; this one only must not come before it.
+        .shutdown_timeout(3600)
+        .disable_signals();
+    let (stopping, open) = (server.graceful_shutdown_signal(), connections.clone());
+    // As actix-web's own server does it, and with a way out for websockets.
+    let server = server
+        .listen(spec.service, listener, move || {
+            let (stopping, on_connect) = (stopping.clone(), open.clone().on_connect());
+            let app = || {
+                let app = app().into_factory().map_err(|failure: actix_web::Error| failure.error_response());
+                // Every request names its host; this is for those that do not.
+                map_config(app, |()| AppConfig::default())
+            };
+            HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(HEAD_DEADLINE)
+                .client_disconnect_timeout(DISCONNECT_DEADLINE)
+                .local_addr(addr)
+                .on_connect_ext(move |io: &actix_rt::net::TcpStream, data: &mut _| on_connect(io, data))
+                .upgrade(upgrades(app(), open.clone()))
+                .finish(app())
+                .tcp()
+        })
+        .map_err(bind_error)?;
     let service = spec.service;
     let running = server.run();
     let (server, cut_off, (ending, ended)) =
         (running.handle(), Arc::new(Notify::new()), watch::channel(false));
-    let handle = HttpHandle { service, addr, server, connections, cut_off: Arc::clone(&cut_off), ended };
+    let handle =
+        HttpHandle { service, addr, server, connections, closing, cut_off: Arc::clone(&cut_off), ended };
     actix_rt::spawn(async move {
         tokio::select! {
             result = running => if let Err(problem) = result {
@@ -204,4 +245,23 @@ pub fn serve(
     });
     info!(service, address = %addr, "http listening");
     Ok(handle)
+}
+
+/// The first of the host's addresses that can be bound.
+fn listen(host: &str, port: u16) -> io::Result<std::net::TcpListener> {
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
+    for addr in (host, port).to_socket_addrs()? {
+        let bound = || {
+            let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A restart must not wait for the connections of the last run to be forgotten.
+            socket.set_reuseaddr(true)?;
+            socket.bind(addr)?;
+            socket.listen(BACKLOG)?.into_std()
+        };
+        match bound() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }

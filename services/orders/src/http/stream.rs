@@ -5,14 +5,13 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
-    web::{Bytes, Data, Payload},
+    web::{Bytes, Data},
 };
-use actix_ws::{CloseCode, CloseReason, Message};
-use futures_util::{StreamExt, stream::unfold};
+use futures_util::stream::unfold;
 use serde::Deserialize;
 use tokio::time::{self, Instant, timeout};
 use viscount_chassis::{
-    http::{Caller, MaybeCaller, PathId, Query},
+    http::{Caller, Closing, Gone, MaybeCaller, NotTold, PathId, Query, WebSocket, Why, websocket},
     problem::Problem,
 };
 use viscount_contracts::OrderId;
@@ -28,10 +27,8 @@ use crate::stream::Session;
 const PROTOCOL: &str = "orders.v1";
 /// Pause between pings. Two without any answer, and the client is taken to be gone.
 const PING: Duration = Duration::from_secs(30);
-/// How long a slow reader is waited for.
-const SEND: Duration = Duration::from_secs(10);
-/// The largest frame that a client may send; it has nothing to say.
-const FRAME: usize = 4 * 1024;
+/// What a slow client gets on top of that.
+const SLACK: Duration = Duration::from_secs(10);
 
 /// Where to begin, and with what admission.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -63,7 +60,7 @@ pub async fn stream(
     id: PathId<OrderId>,
     query: Query<StreamQuery>,
     request: HttpRequest,
-    payload: Payload,
+    closing: Closing,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let query = query.into_inner();
@@ -78,9 +75,9 @@ pub async fn stream(
     let after = query.after.map_or_else(|| last_event_id(&request), Ok)?;
     let session = Session::new(id, after.max(0), api.hub.clone(), api.store.clone());
     if request.headers().contains_key(header::UPGRADE) {
-        websocket(&request, payload, session)
+        websocket(&request, PROTOCOL, async move |socket| tell(socket, session, closing).await)
     } else if accepts_events(&request) {
-        events(session).await
+        events(session, closing).await
     } else {
         Err(Problem::new(406, "not-acceptable", "Not acceptable")
             .with_detail("upgrade to a websocket, or accept text/event-stream"))
@@ -118,63 +115,40 @@ fn accepts_events(request: &HttpRequest) -> bool {
     accepted.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/event-stream"))
 }
 
-fn websocket(request: &HttpRequest, payload: Payload, mut session: Session) -> Result<HttpResponse, Problem> {
-    let (mut response, mut socket, frames) =
-        actix_ws::handle(request, payload).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-    if offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == PROTOCOL)) {
-        response
-            .headers_mut()
-            .insert(header::SEC_WEBSOCKET_PROTOCOL, header::HeaderValue::from_static(PROTOCOL));
-    }
-    let mut frames = frames.max_frame_size(FRAME);
-    actix_web::rt::spawn(async move {
-        let mut ping = time::interval_at(Instant::now() + PING, PING);
-        let mut heard = Instant::now();
-        let reason = loop {
-            tokio::select! {
-                event = session.next() => match event {
-                    Ok(Some(event)) => {
-                        let text = serde_json::to_string(&event).unwrap_or_default();
-                        match timeout(SEND, socket.text(text)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(_)) => return,
-                            Err(_) => break CloseReason { code: CloseCode::Policy, description: Some("too slow".into()) },
-                        }
-                    }
-                    Ok(None) => break CloseCode::Normal.into(),
-                    Err(error) => {
-                        tracing::warn!(%error, "a stream ends early");
-                        break CloseReason { code: CloseCode::Again, description: Some("come again".into()) };
-                    }
+/// Tells a websocket's client all there is, until it has all, or goes, or we go.
+async fn tell(mut socket: WebSocket, mut session: Session, mut closing: Closing) {
+    let mut ping = time::interval_at(Instant::now() + PING, PING);
+    let mut heard = Instant::now();
+    let why = loop {
+        tokio::select! {
+            event = session.next() => match event {
+                Ok(Some(event)) => match socket.tell(serde_json::to_string(&event).unwrap_or_default()).await {
+                    Ok(()) => {}
+                    Err(NotTold::Gone) => return,
+                    Err(NotTold::TooSlow) => break Why::TooSlow,
                 },
-                frame = frames.next() => {
-                    heard = Instant::now();
-                    match frame {
-                        Some(Ok(Message::Ping(bytes))) => {
-                            if !matches!(timeout(SEND, socket.pong(&bytes)).await, Ok(Ok(()))) {
-                                return;
-                            }
-                        }
-                        Some(Ok(Message::Close(_))) => break CloseCode::Normal.into(),
-                        Some(Ok(_)) => {}
-                        Some(Err(_)) => break CloseCode::Protocol.into(),
-                        None => return,
-                    }
+                Ok(None) => break Why::Done,
+                Err(error) => {
+                    tracing::warn!(%error, "a stream ends early");
+                    break Why::ComeAgain;
                 }
-                _ = ping.tick() => {
-                    if heard.elapsed() > 2 * PING + SEND || !matches!(timeout(SEND, socket.ping(b"")).await, Ok(Ok(()))) {
-                        return;
-                    }
+            },
+            said = socket.heard() => match said {
+                Ok(()) => heard = Instant::now(),
+                Err(Gone) => break Why::Done,
+            },
+            _ = ping.tick() => {
+                if heard.elapsed() > 2 * PING + SLACK || socket.ping().await.is_err() {
+                    return;
                 }
             }
-        };
-        let _ = timeout(SEND, socket.close(Some(reason))).await;
-    });
-    Ok(response)
+            () = closing.begun() => break Why::GoingAway,
+        }
+    };
+    socket.close(why).await;
 }
 
-async fn events(mut session: Session) -> Result<HttpResponse, Problem> {
+async fn events(mut session: Session, closing: Closing) -> Result<HttpResponse, Problem> {
     let over = session.is_over().await.map_err(|error| {
         tracing::warn!(%error, "a stream cannot begin");
         Problem::unavailable("the order cannot be read at the moment", Duration::from_secs(1))
@@ -183,14 +157,19 @@ async fn events(mut session: Session) -> Result<HttpResponse, Problem> {
         // Tells an EventSource not to come again.
         return Ok(HttpResponse::NoContent().finish());
     }
-    let frames = unfold(Some(session), |session| async move {
-        let mut session = session?;
-        match timeout(PING, session.next()).await {
-            Err(_) => Some((Ok(Bytes::from_static(b": ping\n\n")), Some(session))),
+    let frames = unfold(Some((session, closing)), |going| async move {
+        let (mut session, mut closing) = going?;
+        let next = tokio::select! {
+            next = timeout(PING, session.next()) => next,
+            // An EventSource comes again, with what it has seen last.
+            () = closing.begun() => return None,
+        };
+        match next {
+            Err(_) => Some((Ok(Bytes::from_static(b": ping\n\n")), Some((session, closing)))),
             Ok(Ok(Some(event))) => {
                 let data = serde_json::to_string(&event).unwrap_or_default();
                 let frame = format!("id: {}\nevent: order\ndata: {data}\n\n", event.version);
-                Some((Ok::<_, std::convert::Infallible>(Bytes::from(frame)), Some(session)))
+                Some((Ok::<_, std::convert::Infallible>(Bytes::from(frame)), Some((session, closing))))
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {

@@ -51,9 +51,13 @@ impl Session {
                 return Ok(None);
             }
             let Some(live) = &mut self.live else {
-                self.read_past().await?;
+                // Boxed: a watcher waits for long, and should not keep room for a question to the database.
+                Box::pin(self.read_past()).await?;
                 continue;
             };
+            if self.ready.capacity() > 0 {
+                self.ready = VecDeque::new();
+            }
             match live.recv().await {
                 Some(event) => self.take_live(&event)?,
                 None => self.live = None,
@@ -64,7 +68,7 @@ impl Session {
     /// True when the order has settled and there is nothing to tell behind the version asked for.
     pub async fn is_over(&mut self) -> Result<bool, StreamError> {
         if self.live.is_none() {
-            self.read_past().await?;
+            Box::pin(self.read_past()).await?;
         }
         Ok(self.ready.is_empty() && self.order.as_ref().is_some_and(Order::is_settled))
     }

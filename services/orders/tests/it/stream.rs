@@ -4,7 +4,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio_tungstenite::{
     connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 use viscount_chassis::testing::run;
 use viscount_contracts::OrderId;
@@ -42,6 +42,15 @@ async fn next(socket: &mut Socket) -> Option<(i64, String)> {
                 return None;
             }
             _ => {}
+        }
+    }
+}
+
+/// The code with which the server closes.
+async fn closed_with(socket: &mut Socket) -> u16 {
+    loop {
+        if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+            return frame.unwrap().code.into();
         }
     }
 }
@@ -111,5 +120,68 @@ fn server_sent_events_resume_behind_the_last_event_id() {
         assert_eq!(ids, ["3", "4"]);
         assert_eq!(events("4").await.status(), 204);
         assert_eq!(events("x").await.status(), 400);
+    });
+}
+
+#[test]
+fn open_streams_are_told_that_the_service_goes_away() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let mut socket = watch(&app, id, "", true).await;
+        assert_eq!(next(&mut socket).await.unwrap().0, 1);
+        let url = app.url(&format!("/v1/orders/{id}/stream"));
+        let request =
+            app.http.get(url).bearer_auth(app.token(app.buyer)).header("Accept", "text/event-stream");
+        let events = request.send().await.unwrap();
+        app.running.http.close_streams();
+        assert_eq!(closed_with(&mut socket).await, 1001);
+        assert!(events.text().await.unwrap().starts_with("id: 1\n"), "it ends, and in good order");
+        // One that comes late is told, too; everything else goes on.
+        assert_eq!(closed_with(&mut watch(&app, id, "?after=1", true).await).await, 1001);
+        assert_eq!(app.show(id).await["status"], "created");
+    });
+}
+
+#[test]
+fn a_stop_waits_for_streams_to_close() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let mut socket = watch(&app, id, "", true).await;
+        assert_eq!(next(&mut socket).await.unwrap().0, 1);
+        let stopping = app.running.drain(std::time::Duration::from_secs(30));
+        let (_, code) = tokio::join!(stopping, async { closed_with(&mut socket).await });
+        assert_eq!(code, 1001);
+    });
+}
+
+#[test]
+fn a_refused_websocket_is_a_problem_like_any_other() {
+    run(async {
+        let app = TestApp::start().await;
+        let unknown = OrderId::new();
+        let url = app.url(&format!("/v1/orders/{unknown}/stream")).replace("http://", "ws://");
+        let mut request = url.into_client_request().unwrap();
+        let token = format!("Bearer {}", app.token(app.buyer));
+        request.headers_mut().insert("Authorization", token.parse().unwrap());
+        let Err(Error::Http(answer)) = connect_async(request).await else { panic!("let in") };
+        assert_eq!(answer.status(), 404);
+        assert_eq!(answer.headers()["Content-Type"], "application/problem+json");
+        assert_eq!(answer.headers()["Connection"], "close");
+        let problem: Value = serde_json::from_slice(answer.body().as_deref().unwrap()).unwrap();
+        assert_eq!(problem["type"], "/problems/not-found");
+    });
+}
+
+#[test]
+fn a_client_that_says_too_much_is_told_so() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        let mut socket = watch(&app, id, "", true).await;
+        assert_eq!(next(&mut socket).await.unwrap().0, 1);
+        socket.send(Message::text("x".repeat(4 * 1024 + 1))).await.unwrap();
+        assert_eq!(closed_with(&mut socket).await, 1009);
     });
 }
