@@ -63,7 +63,8 @@ impl Term {
             let theirs = trigrams(word);
             let shared = theirs.iter().filter(|piece| self.trigrams.contains(piece)).count();
             // In millionths: an integer can be sorted by.
-            let similarity = shared * 1_000_000 / (theirs.len() + self.trigrams.len()).saturating_sub(shared).max(1);
+            let similarity =
+                shared * 1_000_000 / (theirs.len() + self.trigrams.len()).saturating_sub(shared).max(1);
             (Reverse(similarity), word.clone())
         });
         words
