@@ -7,11 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::AsyncWriteExt,
-    process::Command,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 /// How long a program may take beyond what it was asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +35,10 @@ impl Programs {
         let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
         let pgbench = find("pgbench").ok_or(GET_IT)?;
         let psql = find("psql").ok_or_else(|| {
-            format!("{} is there, but psql is not: it comes with PostgreSQL's client packages", pgbench.display())
+            format!(
+                "{} is there, but psql is not: it comes with PostgreSQL's client packages",
+                pgbench.display()
+            )
         })?;
         Ok(Self { pgbench, psql })
     }
@@ -85,7 +84,11 @@ pub async fn run(command: &mut Command, input: &str, within: Duration) -> Result
 fn folders() -> Vec<PathBuf> {
     let chosen = env::var_os("VISCOUNT_PG_BIN").map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
-    chosen.into_iter().chain(env::split_paths(&path)).chain(versions(Path::new("/usr/lib/postgresql"))).collect()
+    chosen
+        .into_iter()
+        .chain(env::split_paths(&path))
+        .chain(versions(Path::new("/usr/lib/postgresql")))
+        .collect()
 }
 
 /// `<folder>/<version>/bin`, the newest version first.
@@ -109,7 +112,10 @@ mod tests {
         for version in ["9", "15", "18", "not-one"] {
             fs::create_dir_all(dir.path().join(version).join("bin")).unwrap();
         }
-        let found: Vec<_> = versions(dir.path()).iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_owned()).collect();
+        let found: Vec<_> = versions(dir.path())
+            .iter()
+            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
         assert_eq!(found, [Path::new("18/bin"), Path::new("15/bin"), Path::new("9/bin")]);
         assert!(versions(Path::new("/nowhere")).is_empty());
     }

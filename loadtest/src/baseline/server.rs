@@ -27,15 +27,19 @@ pub struct Server {
 impl Server {
     /// From `postgres://user:password@host:port/database`.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = || "the database URL is not of the form postgres://user:password@host:port/database".to_owned();
+        let wrong =
+            || "the database URL is not of the form postgres://user:password@host:port/database".to_owned();
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         if !matches!(scheme, "postgres" | "postgresql") {
             return Err(wrong());
         }
-        let (rest, options) = rest.split_once('?').map_or((rest, String::new()), |(rest, options)| (rest, format!("?{options}")));
+        let (rest, options) = rest
+            .split_once('?')
+            .map_or((rest, String::new()), |(rest, options)| (rest, format!("?{options}")));
         let (authority, first) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
+        let (user, password) =
+            user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
         if host.is_empty() {
             return Err(wrong());
         }
@@ -74,7 +78,14 @@ impl Server {
 
     async fn psql(&self, programs: &Programs, database: &str, script: &str) -> Result<String, String> {
         let mut psql = programs.psql();
-        psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", "--file=-"]);
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--set=ON_ERROR_STOP=1",
+            "--file=-",
+        ]);
         run(self.connect(&mut psql, database), script, Duration::ZERO).await
     }
 
@@ -133,7 +144,8 @@ impl<'a> Database<'a> {
     }
 
     async fn drop_it(&self) -> Result<(), String> {
-        let statement = format!("set client_min_messages = warning; drop database if exists {DATABASE} with (force)");
+        let statement =
+            format!("set client_min_messages = warning; drop database if exists {DATABASE} with (force)");
         // Two statements in one would be one transaction, in which no database can be dropped.
         let statement = statement.replace("; ", ";\n");
         self.server.ask(self.programs, &statement).await.map(|_| ())
@@ -166,7 +178,10 @@ mod tests {
     fn a_url_is_taken_apart() {
         let server = Server::parse("postgres://ada:p%40ss%3A@db:5433/shop?sslmode=require").unwrap();
         assert_eq!((server.base.as_str(), server.first.as_str()), ("postgres://ada@db:5433", "shop"));
-        assert_eq!((server.password.as_deref(), server.options.as_str()), (Some("p@ss:"), "?sslmode=require"));
+        assert_eq!(
+            (server.password.as_deref(), server.options.as_str()),
+            (Some("p@ss:"), "?sslmode=require")
+        );
         let server = Server::parse("postgresql://localhost").unwrap();
         assert_eq!((server.base.as_str(), server.first.as_str()), ("postgres://localhost", "postgres"));
         for wrong in ["http://a", "localhost:5432", "postgres://", "postgres://u:%4@h/"] {
@@ -179,7 +194,8 @@ mod tests {
         let server = Server::parse("postgres://ada:secret@db/shop").unwrap();
         let mut command = Command::new("psql");
         server.connect(&mut command, "x");
-        let arguments: Vec<_> = command.as_std().get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let arguments: Vec<_> =
+            command.as_std().get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
         assert_eq!(arguments, ["postgres://ada@db/x"]);
     }
 
@@ -191,6 +207,9 @@ mod tests {
         fs::write(dir.path().join("postgres/port"), "15432\n").unwrap();
         fs::write(dir.path().join("postgres/password"), "secret\n").unwrap();
         let server = Server::of(dir.path()).unwrap();
-        assert_eq!((server.base.as_str(), server.password.as_deref()), ("postgres://postgres@127.0.0.1:15432", Some("secret")));
+        assert_eq!(
+            (server.base.as_str(), server.password.as_deref()),
+            ("postgres://postgres@127.0.0.1:15432", Some("secret"))
+        );
     }
 }

@@ -102,14 +102,18 @@ impl Components {
             }
         }
         found.services = SERVICES.iter().map(|name| (*name).to_owned()).collect();
-        found.services.extend(endpoints.services.keys().filter(|name| !SERVICES.contains(&name.as_str())).cloned());
+        found
+            .services
+            .extend(endpoints.services.keys().filter(|name| !SERVICES.contains(&name.as_str())).cloned());
         found.postmaster =
             database.and_then(|port| listeners.get(&port).copied()).or_else(|| found.postgres_below());
         if found.postmaster.is_none() && !found.platform().is_empty() {
             found.notes.push("no PostgreSQL of the platform was seen on this machine".to_owned());
         }
         found.own.extend(
-            processes::all().find(|(pid, stat)| is_broker(*pid, &stat.name)).map(|(pid, _)| (BROKER.to_owned(), pid)),
+            processes::all()
+                .find(|(pid, stat)| is_broker(*pid, &stat.name))
+                .map(|(pid, _)| (BROKER.to_owned(), pid)),
         );
         found
     }
@@ -119,7 +123,8 @@ impl Components {
         let name = thread.split('-').next().unwrap_or(thread);
         // Names of threads are cut at 15 bytes.
         let cut = thread.len() >= 15 && name == thread;
-        let service = self.services.iter().find(|service| *service == name || (cut && service.starts_with(name)));
+        let service =
+            self.services.iter().find(|service| *service == name || (cut && service.starts_with(name)));
         service.map_or(PLATFORM, String::as_str)
     }
 
@@ -137,7 +142,11 @@ impl Components {
 fn has_threads_of_several(pid: u32) -> bool {
     let components = Components { services: SERVICES.map(str::to_owned).to_vec(), ..Components::default() };
     let names: Vec<String> = processes::threads(pid).into_iter().map(|(_, stat)| stat.name).collect();
-    SERVICES.iter().filter(|service| names.iter().any(|name| components.service_of(name) == **service)).count() > 1
+    SERVICES
+        .iter()
+        .filter(|service| names.iter().any(|name| components.service_of(name) == **service))
+        .count()
+        > 1
 }
 
 fn is_broker(pid: u32, name: &str) -> bool {
@@ -153,7 +162,8 @@ mod tests {
 
     #[test]
     fn threads_belong_to_the_service_they_are_named_after() {
-        let components = Components { services: SERVICES.map(str::to_owned).to_vec(), ..Components::default() };
+        let components =
+            Components { services: SERVICES.map(str::to_owned).to_vec(), ..Components::default() };
         for (thread, service) in [
             ("orders", "orders"),
             ("orders-http", "orders"),
@@ -172,7 +182,8 @@ mod tests {
     #[test]
     fn services_are_found_by_their_ports_and_named_ones_by_their_names() {
         let dir = tempfile::tempdir().unwrap();
-        let (gateway, orders) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (gateway, orders) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let own = std::process::id();
         let write = |gateway: u16| {

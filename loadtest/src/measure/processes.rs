@@ -112,7 +112,11 @@ pub fn listeners(ports: &[u16]) -> BTreeMap<u16, u32> {
 pub fn port(address: &str) -> Option<u16> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split('/').next()?;
-    authority.parse::<SocketAddr>().map(|address| address.port()).ok().or_else(|| authority.rsplit_once(':')?.1.parse().ok())
+    authority
+        .parse::<SocketAddr>()
+        .map(|address| address.port())
+        .ok()
+        .or_else(|| authority.rsplit_once(':')?.1.parse().ok())
 }
 
 /// Sockets that a process holds.
@@ -193,7 +197,8 @@ mod tests {
 
     #[test]
     fn memory_is_told_by_its_kind() {
-        let status = "Name:\tx\nVmRSS:\t 4096 kB\nRssAnon:\t 2048 kB\nRssFile:\t 1024 kB\nRssShmem:\t 1024 kB\n";
+        let status =
+            "Name:\tx\nVmRSS:\t 4096 kB\nRssAnon:\t 2048 kB\nRssFile:\t 1024 kB\nRssShmem:\t 1024 kB\n";
         assert_eq!(parse_memory(status), Some(Memory { own: 2.0, files: 1.0, shared: 1.0 }));
         assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
     }

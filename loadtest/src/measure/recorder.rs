@@ -346,7 +346,8 @@ impl Recorder {
 
 impl Seen {
     fn operation(&mut self, name: &'static str) -> &mut Operation {
-        let known = self.operations.iter().position(|(known, _)| std::ptr::eq(*known, name) || *known == name);
+        let known =
+            self.operations.iter().position(|(known, _)| std::ptr::eq(*known, name) || *known == name);
         let at = known.unwrap_or_else(|| {
             self.operations.push((name, Operation::new()));
             self.operations.len() - 1
@@ -357,8 +358,11 @@ impl Seen {
     fn second(&mut self, began: Instant, at: Instant) -> &mut Second {
         let number = at.saturating_duration_since(began).as_secs() as usize;
         if number >= self.seconds.len() {
-            let gauges =
-                Second { open_streams: self.streams.open as u64, users: self.users.0 as u64, ..Second::default() };
+            let gauges = Second {
+                open_streams: self.streams.open as u64,
+                users: self.users.0 as u64,
+                ..Second::default()
+            };
             self.seconds.resize(number + 1, gauges);
         }
         &mut self.seconds[number]
@@ -530,7 +534,11 @@ mod tests {
         assert_eq!((order.count, order.good, order.refused, order.refused_without_time), (5, 1, 2, 1));
         assert_eq!(order.problems.len(), 3);
         assert_eq!(order.broken["no answer"], 1);
-        assert_eq!((order.latency.len(), order.refusal.len()), (3, 2), "refusals have a histogram of their own");
+        assert_eq!(
+            (order.latency.len(), order.refusal.len()),
+            (3, 2),
+            "refusals have a histogram of their own"
+        );
         drop(operations);
         let second = recorder.seconds()[0].clone();
         assert_eq!((second.started, second.good, second.refused, second.failed), (5, 1, 2, 2));
@@ -541,7 +549,13 @@ mod tests {
         let (recorder, began) = begun(Duration::ZERO);
         for (second, latency) in [(0, 10), (1, 200), (3, 30)] {
             let ended = began + second * SECOND + 500 * MS;
-            recorder.request_at("search", ended - latency * MS, ended - latency * MS, ended, Outcome::Good(200));
+            recorder.request_at(
+                "search",
+                ended - latency * MS,
+                ended - latency * MS,
+                ended,
+                Outcome::Good(200),
+            );
         }
         let p50: Vec<u64> = recorder.seconds().iter().map(|second| second.p50_ms.round() as u64).collect();
         assert_eq!(p50, [10, 200, 0, 30]);

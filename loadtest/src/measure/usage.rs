@@ -321,7 +321,10 @@ mod tests {
         let used = usage.cpu(0, at(0.5), at(1.5));
         assert!((used - 0.5).abs() < 1e-9, "{used}");
         assert!((usage.busy(at(0.0), at(2.0)) - 0.5).abs() < 1e-9);
-        assert!((usage.cpu(0, at(1.0), at(60.0)) - 0.2).abs() < 1e-9, "nothing is made up beyond the last look");
+        assert!(
+            (usage.cpu(0, at(1.0), at(60.0)) - 0.2).abs() < 1e-9,
+            "nothing is made up beyond the last look"
+        );
         assert!((usage.others(at(0.0), at(2.0)) - 1.0).abs() < 1e-9, "two thirds of 3 s in 2 s");
         assert_eq!(usage.most_memory(0, at(0.0), at(2.0)), Some(30.0));
         assert_eq!(usage.memory(0, at(1.5)), Some(20.0));

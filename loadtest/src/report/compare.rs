@@ -1,7 +1,7 @@
 //! Two reports side by side, with what differs beyond the noise that each run shows within itself.
 //!
-//! The noise of a rate, and of CPU per order, is taken from the run's own seconds: the mean of ten stretches of time and
-//! its 95 % interval (batch means: neighbouring seconds depend on each other). That of a percentile is the interval between the
+//! The noise of a rate, and of CPU per order, is taken from the run's own seconds: the mean of up to ten stretches of time
+//! and its 95 % interval (batch means: neighbouring seconds depend on each other). That of a percentile is the interval between the
 //! neighbouring ranks of the histogram (order statistics). Both say how steady a run was, not what another run on another day
 //! would have given.
 
@@ -19,10 +19,12 @@ use crate::{
     measure::histogram::{decode, millis},
 };
 
-/// Stretches of time that a run is cut into.
+/// Stretches of time that a run is cut into at most.
 const BATCHES: usize = 10;
-/// Student's t for 95 % with nine degrees of freedom.
-const STUDENT: f64 = 2.262;
+/// With fewer stretches nothing is said.
+const FEWEST: usize = 5;
+/// Student's t for 95 %, with the degrees of freedom of five to ten stretches.
+const STUDENT: [f64; 6] = [2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 /// Normal quantile for 95 %.
 const NORMAL: f64 = 1.96;
 
@@ -55,8 +57,12 @@ pub fn compare(a: &Report, b: &Report) -> String {
     for (name, report) in [("A", a), ("B", b)] {
         let meta = &report.meta;
         let partial = if meta.partial { ", PARTIAL" } else { "" };
-        let bound = if report.generator_bound { ", the generator was the bottleneck" } else { "" };
-        let _ = writeln!(out, "{name}: {} of {}, seed {}{partial}{bound}", meta.profile, meta.started_at, meta.seed);
+        let bound = if report.generator_bound { ", the generator was in the way" } else { "" };
+        let _ = writeln!(
+            out,
+            "{name}: {} of {}, seed {}{partial}{bound}",
+            meta.profile, meta.started_at, meta.seed
+        );
     }
     if a.meta.machine.cpu != b.meta.machine.cpu || a.meta.machine.cores != b.meta.machine.cores {
         out.push_str("these are two machines: only what depends on neither of them can be compared\n");
@@ -112,7 +118,8 @@ fn pairs(a: &Phase, b: &Phase) -> Vec<Pair> {
         pairs.extend(a.zip(b).map(|(a, b)| Pair { name, more_is_better, a, b }));
     };
     if a.orders.completed_measured + b.orders.completed_measured > 0 {
-        let completed = |phase| Some(rate(phase, |second| second.completed, phase.orders.per_second_completed));
+        let completed =
+            |phase| Some(rate(phase, |second| second.completed, phase.orders.per_second_completed));
         add("orders completed/s".to_owned(), true, completed(a), completed(b));
     }
     let good = |phase: &Phase| Some(rate(phase, |second| second.good, phase.requests.per_second));
@@ -133,7 +140,9 @@ fn pairs(a: &Phase, b: &Phase) -> Vec<Pair> {
     }
     for (name, ours, theirs) in &times {
         for (quantile, shown) in [(0.5, "p50"), (0.99, "p99")] {
-            let at = |histogram: &Option<Histogram<u64>>| histogram.as_ref().and_then(|histogram| percentile(histogram, quantile));
+            let at = |histogram: &Option<Histogram<u64>>| {
+                histogram.as_ref().and_then(|histogram| percentile(histogram, quantile))
+            };
             add(format!("{name} {shown}, ms"), false, at(ours), at(theirs));
         }
     }
@@ -146,7 +155,8 @@ fn pairs(a: &Phase, b: &Phase) -> Vec<Pair> {
         let Some(theirs) = theirs.get(&name) else { continue };
         let per_order = |phase: &Phase, component: &Component| cpu(phase, &name, component);
         add(format!("CPU {name}, µs/order"), false, per_order(a, &ours), per_order(b, theirs));
-        let memory = |component: &Component| component.memory_mib_max.map(|value| Figure { value, noise: None });
+        let memory =
+            |component: &Component| component.memory_mib_max.map(|value| Figure { value, noise: None });
         add(format!("memory {name}, MiB"), false, memory(&ours), memory(theirs));
     }
     for (name, value) in &a.figures {
@@ -173,28 +183,28 @@ fn cpu(phase: &Phase, name: &str, component: &Component) -> Option<Figure> {
         Some(cores) => *cores,
         None => second.cpu.iter().filter(|(other, _)| *other != "generator").map(|(_, cores)| cores).sum(),
     };
-    let seconds: Vec<(f64, f64)> = measured(phase).map(|second| (used(second), second.completed as f64)).collect();
+    let seconds: Vec<(f64, f64)> =
+        measured(phase).map(|second| (used(second), second.completed as f64)).collect();
     let per_order = batches(&seconds, |batch| {
-        let (used, completed) = batch.iter().fold((0.0, 0.0), |sum, second| (sum.0 + second.0, sum.1 + second.1));
+        let (used, completed) =
+            batch.iter().fold((0.0, 0.0), |sum, second| (sum.0 + second.0, sum.1 + second.1));
         used * 1e6 / f64::max(completed, 1.0)
     });
     component.cpu_us_per_order.map(|value| Figure { value, noise: noise(&per_order) })
 }
 
 fn batches<T>(seconds: &[T], of: impl Fn(&[T]) -> f64) -> Vec<f64> {
-    let length = seconds.len() / BATCHES;
-    if length == 0 { Vec::new() } else { seconds.chunks_exact(length).take(BATCHES).map(of).collect() }
+    let length = (seconds.len() / BATCHES).max(1);
+    seconds.chunks_exact(length).take(BATCHES).map(of).collect()
 }
 
 /// Half of the mean's 95 % interval.
 fn noise(batches: &[f64]) -> Option<f64> {
-    if batches.len() < BATCHES {
-        return None;
-    }
+    let student = STUDENT.get(batches.len().checked_sub(FEWEST)?)?;
     let count = batches.len() as f64;
     let mean = batches.iter().sum::<f64>() / count;
     let variance = batches.iter().map(|batch| (batch - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    Some(STUDENT * (variance / count).sqrt())
+    Some(student * (variance / count).sqrt())
 }
 
 /// A percentile in milliseconds, with the ranks that it may as well have been.
@@ -257,7 +267,8 @@ mod tests {
             completed: per_second + (second % 7) * wobble,
             ..Second::default()
         };
-        let order = Operation { count: 10_000, good: 10_000, histogram: encode(&latencies), ..Operation::default() };
+        let order =
+            Operation { count: 10_000, good: 10_000, histogram: encode(&latencies), ..Operation::default() };
         let phase = Phase {
             name: "peak".to_owned(),
             load: "64 clients".to_owned(),
@@ -300,7 +311,7 @@ mod tests {
     #[test]
     fn a_short_run_has_unknown_noise() {
         let (mut a, b) = (report(1_000, 0, 1), report(2_000, 0, 1));
-        a.phases[0].series.truncate(5);
+        a.phases[0].series.truncate(4);
         assert_eq!(verdict(&a, &b, "orders completed/s"), "");
     }
 

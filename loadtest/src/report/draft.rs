@@ -13,8 +13,8 @@ const NEARLY_ALL: f64 = 0.9;
 /// A report under way.
 pub struct Draft {
     report: Report,
-    /// Ratios that are wanted, by their names.
-    ratios: BTreeMap<String, f64>,
+    /// Ratios that are wanted, with the phase that wants them.
+    ratios: Vec<(usize, String, f64)>,
 }
 
 impl Draft {
@@ -29,18 +29,19 @@ impl Draft {
             machine: Machine::here(),
             ..Meta::default()
         };
-        Self { report: Report { schema: SCHEMA, meta, ..Report::default() }, ratios: BTreeMap::new() }
+        Self { report: Report { schema: SCHEMA, meta, ..Report::default() }, ratios: Vec::new() }
     }
 
     /// One more phase, judged by what was wanted of it. Ratios to the baseline are judged at last.
     pub fn phase(&mut self, mut phase: Phase, wanted: &BTreeMap<String, f64>) -> &Phase {
         phase.objectives = judge(&phase, wanted);
-        self.ratios.extend(wanted.iter().filter(|(name, _)| is_ratio(name)).map(|(name, value)| (name.clone(), *value)));
+        let number = self.report.phases.len();
+        let ratios = wanted.iter().filter(|(name, _)| is_ratio(name));
+        self.ratios.extend(ratios.map(|(name, value)| (number, name.clone(), *value)));
         self.report.meta.seconds += phase.seconds;
         self.report.generator_bound |= phase.generator.bound;
         self.report.phases.push(phase);
-        // It was pushed.
-        &self.report.phases[self.report.phases.len() - 1]
+        &self.report.phases[number]
     }
 
     /// How the highest rate was found.
@@ -66,10 +67,11 @@ impl Draft {
         self.report.meta.partial = partial;
         if let Some(baseline) = &self.report.baseline {
             let ratios = ratios(&self.report.phases, baseline, &self.ratios);
-            for (name, wanted) in &self.ratios {
+            for (phase, name, wanted) in &self.ratios {
                 let ratio = ratios.iter().find(|ratio| ratio.name == *name);
-                let verdict = verdict(name, *wanted, ratio.map(|ratio| ratio.ratio));
-                self.report.phases.last_mut().map(|phase| phase.objectives.push(verdict)).unwrap_or_default();
+                if let Some(phase) = self.report.phases.get_mut(*phase) {
+                    phase.objectives.push(verdict(name, *wanted, ratio.map(|ratio| ratio.ratio)));
+                }
             }
             self.report.ratios = ratios;
         }
@@ -78,7 +80,7 @@ impl Draft {
 }
 
 /// The best phase of mixed baskets over the order flow, the best one of a hot product over the hot row.
-fn ratios(phases: &[Phase], baseline: &Baseline, wanted: &BTreeMap<String, f64>) -> Vec<Ratio> {
+fn ratios(phases: &[Phase], baseline: &Baseline, wanted: &[(usize, String, f64)]) -> Vec<Ratio> {
     let kinds = [("ratio.order_flow", false, baseline.order_flow), ("ratio.hot_row", true, baseline.hot_row)];
     let ratio = |(name, hot, bench): (&str, bool, Option<super::model::Bench>)| {
         let bench = bench.filter(|bench| bench.per_second > 0.0)?;
@@ -89,7 +91,7 @@ fn ratios(phases: &[Phase], baseline: &Baseline, wanted: &BTreeMap<String, f64>)
             ours,
             baseline: bench.per_second,
             ratio: ours / bench.per_second,
-            wanted: wanted.get(name).copied(),
+            wanted: wanted.iter().find(|(_, other, _)| other == name).map(|(_, _, wanted)| *wanted),
         })
     };
     kinds.into_iter().filter_map(ratio).collect()
@@ -112,14 +114,16 @@ impl Machine {
     pub fn here() -> Self {
         let read = |path: &str| fs::read_to_string(Path::new(path)).unwrap_or_default();
         let after = |text: &str, name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?.trim_start_matches([':', ' ', '\t']);
+            let line =
+                text.lines().find_map(|line| line.strip_prefix(name))?.trim_start_matches([':', ' ', '\t']);
             Some(line.trim().to_owned())
         };
         let memory = after(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
         let kib: u64 = memory.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            cpu: after(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cpu: after(&read("/proc/cpuinfo"), "model name")
+                .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             memory_mib: kib / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         }
@@ -136,7 +140,10 @@ mod tests {
         let operation = |good| Operation { count: good, good, ..Operation::default() };
         Phase {
             name: name.to_owned(),
-            operations: BTreeMap::from([("order".to_owned(), operation(order)), ("hot".to_owned(), operation(hot))]),
+            operations: BTreeMap::from([
+                ("order".to_owned(), operation(order)),
+                ("hot".to_owned(), operation(hot)),
+            ]),
             orders: Orders { per_second_completed: per_second, ..Orders::default() },
             ..Phase::default()
         }
@@ -150,7 +157,8 @@ mod tests {
     #[test]
     fn each_ratio_takes_the_best_phase_of_its_kind() {
         let mut draft = Draft::new("p", 1, "t");
-        let wanted = BTreeMap::from([("ratio.order_flow".to_owned(), 1.5), ("ratio.hot_row".to_owned(), 0.8)]);
+        let wanted =
+            BTreeMap::from([("ratio.order_flow".to_owned(), 1.5), ("ratio.hot_row".to_owned(), 0.8)]);
         draft.phase(phase("slow", 100, 0, 900.0), &wanted);
         draft.phase(phase("fast", 100, 3, 2_000.0), &BTreeMap::new());
         draft.phase(phase("mixed", 50, 50, 9_999.0), &BTreeMap::new());

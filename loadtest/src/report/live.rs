@@ -34,7 +34,13 @@ pub struct Live {
 }
 
 /// Begins to show a phase that is planned to last so many seconds, its warm-up included.
-pub fn phase(name: &str, load: &str, seconds: f64, recorder: &Rc<Recorder>, sampler: Option<&Rc<Sampler>>) -> Live {
+pub fn phase(
+    name: &str,
+    load: &str,
+    seconds: f64,
+    recorder: &Rc<Recorder>,
+    sampler: Option<&Rc<Sampler>>,
+) -> Live {
     let terminal = io::stdout().is_terminal();
     let (recorder, sampler) = (recorder.clone(), sampler.cloned());
     let mut picture = Picture::new(name, load, seconds);
@@ -243,7 +249,10 @@ mod tests {
     fn a_picture_is_drawn_over_the_last_one_and_fits_the_terminal() {
         let (picture, mut drawn) = (picture(), 0);
         let first = picture.draw(&mut drawn, 100);
-        assert!(!first.starts_with("\x1b[") && first.contains("measuring") && first.contains("▁▅█"), "{first}");
+        assert!(
+            !first.starts_with("\x1b[") && first.contains("measuring") && first.contains("▁▅█"),
+            "{first}"
+        );
         let second = picture.draw(&mut drawn, 60);
         assert!(second.starts_with(&format!("\x1b[{drawn}A")));
         assert!(second.lines().all(|line| line.chars().filter(|c| !c.is_control()).count() < 60 + 4));
@@ -257,6 +266,9 @@ mod tests {
         assert_eq!(picture.line(), "", "the third second");
         picture.ticks = 5;
         let line = picture.line();
-        assert!(line.starts_with("steady 0:10 / 0:20 measuring: 100/s good") && line.ends_with('\n'), "{line}");
+        assert!(
+            line.starts_with("steady 0:10 / 0:20 measuring: 100/s good") && line.ends_with('\n'),
+            "{line}"
+        );
     }
 }

@@ -17,8 +17,15 @@ use super::model::{Operation, Phase, Quantiles, Verdict};
 /// Quantiles of times.
 const QUANTILES: [&str; 7] = ["p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms", "mean_ms"];
 /// Figures of an operation or of all requests, besides times.
-const COUNTS: [&str; 7] =
-    ["per_second", "good_share", "failed", "failed_share", "refused", "refused_share", "refused_without_time"];
+const COUNTS: [&str; 7] = [
+    "per_second",
+    "good_share",
+    "failed",
+    "failed_share",
+    "refused",
+    "refused_share",
+    "refused_without_time",
+];
 /// Figures of the orders.
 const ORDERS: [&str; 11] = [
     "per_second",
@@ -58,9 +65,19 @@ pub fn check(name: &str) -> Result<(), String> {
         "refusal" | "created_to_final" | "delivery" => QUANTILES.as_slice(),
         of if of.starts_with("components.") => COMPONENTS.as_slice(),
         _ if QUANTILES.contains(&figure) || COUNTS.contains(&figure) => return Ok(()),
-        _ => return Err(format!("{name}: there is no figure {figure}; there are: {}, {}", list(&QUANTILES), list(&COUNTS))),
+        _ => {
+            return Err(format!(
+                "{name}: there is no figure {figure}; there are: {}, {}",
+                list(&QUANTILES),
+                list(&COUNTS)
+            ));
+        }
     };
-    if known.contains(&figure) { Ok(()) } else { Err(format!("{name}: there is no figure {figure}; there are: {}", list(known))) }
+    if known.contains(&figure) {
+        Ok(())
+    } else {
+        Err(format!("{name}: there is no figure {figure}; there are: {}", list(known)))
+    }
 }
 
 /// Ratios are judged with the baseline, everything else with its phase.
@@ -72,7 +89,8 @@ pub fn is_ratio(name: &str) -> bool {
 pub fn judge(phase: &Phase, wanted: &BTreeMap<String, f64>) -> Vec<Verdict> {
     let always = ALWAYS.iter().filter(|name| !wanted.contains_key(**name) && phase.orders.accepted > 0);
     let always = always.map(|name| ((*name).to_owned(), 0.0));
-    let wanted = wanted.iter().filter(|(name, _)| !is_ratio(name)).map(|(name, wanted)| (name.clone(), *wanted));
+    let wanted =
+        wanted.iter().filter(|(name, _)| !is_ratio(name)).map(|(name, wanted)| (name.clone(), *wanted));
     wanted.chain(always).map(|(name, wanted)| verdict(&name, wanted, figure(phase, &name))).collect()
 }
 
@@ -103,8 +121,12 @@ pub fn figure(phase: &Phase, name: &str) -> Option<f64> {
     let (of, figure) = name.rsplit_once('.')?;
     match of {
         "requests" => requests(phase, figure),
-        "refusal" => (phase.requests.refused > 0).then(|| quantile(&phase.requests.refusal_ms, figure)).unwrap_or(Some(0.0)),
-        "created_to_final" => some_if(orders_ended(phase), quantile(&phase.orders.created_to_final_ms, figure)),
+        "refusal" => (phase.requests.refused > 0)
+            .then(|| quantile(&phase.requests.refusal_ms, figure))
+            .unwrap_or(Some(0.0)),
+        "created_to_final" => {
+            some_if(orders_ended(phase), quantile(&phase.orders.created_to_final_ms, figure))
+        }
         "delivery" => {
             let streams = phase.streams.as_ref()?;
             some_if(streams.messages > 0, quantile(&streams.delivery_ms, figure))
@@ -216,10 +238,24 @@ mod tests {
 
     fn phase() -> Phase {
         let latency_ms = Quantiles { p99: 40.0, ..Quantiles::default() };
-        let order = Operation { count: 100, good: 90, refused: 4, per_second: 9.0, latency_ms, ..Operation::default() };
+        let order = Operation {
+            count: 100,
+            good: 90,
+            refused: 4,
+            per_second: 9.0,
+            latency_ms,
+            ..Operation::default()
+        };
         Phase {
             operations: BTreeMap::from([("order".to_owned(), order)]),
-            requests: Requests { count: 100, good: 90, refused: 4, unexpected: 6, unexpected_share: 0.06, ..Requests::default() },
+            requests: Requests {
+                count: 100,
+                good: 90,
+                refused: 4,
+                unexpected: 6,
+                unexpected_share: 0.06,
+                ..Requests::default()
+            },
             orders: Orders { accepted: 90, completed: 90, per_second_completed: 8.5, ..Orders::default() },
             ..Phase::default()
         }
@@ -256,18 +292,32 @@ mod tests {
         let mut phase = phase();
         assert!(judge(&phase, &BTreeMap::new()).iter().all(|verdict| verdict.kept));
         phase.orders.lost = 1;
-        let missed: Vec<_> =
-            judge(&phase, &BTreeMap::new()).into_iter().filter(|verdict| !verdict.kept).map(|v| v.objective).collect();
+        let missed: Vec<_> = judge(&phase, &BTreeMap::new())
+            .into_iter()
+            .filter(|verdict| !verdict.kept)
+            .map(|v| v.objective)
+            .collect();
         assert_eq!(missed, ["orders.lost"]);
-        assert!(judge(&phase, &wanted("orders.lost", 1.0)).iter().all(|verdict| verdict.kept), "unless it is allowed");
+        assert!(
+            judge(&phase, &wanted("orders.lost", 1.0)).iter().all(|verdict| verdict.kept),
+            "unless it is allowed"
+        );
     }
 
     #[test]
     fn names_are_checked_before_the_run() {
-        for right in ["order.p99_ms", "orders.lost", "components.orders.cpu_us_per_order", "ratio.order_flow", "figures.a.b"] {
+        for right in [
+            "order.p99_ms",
+            "orders.lost",
+            "components.orders.cpu_us_per_order",
+            "ratio.order_flow",
+            "figures.a.b",
+        ] {
             check(right).unwrap();
         }
-        for wrong in ["p99", "order.p98_ms", "orders.p99_ms", "components.orders.cpu", "ratio.x", "streams.least"] {
+        for wrong in
+            ["p99", "order.p98_ms", "orders.p99_ms", "components.orders.cpu", "ratio.x", "streams.least"]
+        {
             check(wrong).unwrap_err();
         }
     }

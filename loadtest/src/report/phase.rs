@@ -244,7 +244,8 @@ fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
         ));
     }
     if phase.requests.refused_without_time > 0 {
-        notes.push(format!("{} refusals did not say when to come again", phase.requests.refused_without_time));
+        notes
+            .push(format!("{} refusals did not say when to come again", phase.requests.refused_without_time));
     }
     if phase.orders.rejected > 0 {
         notes.push(format!(
@@ -295,13 +296,27 @@ mod tests {
         for kind in ["/problems/order-state", "/problems/surprise"] {
             recorder.request("cancel", now, now, Outcome::Problem { status: 409, kind, retry_after: None });
         }
-        recorder.request("order", now, now, Outcome::Problem { status: 503, kind: "/problems/busy", retry_after: None });
+        recorder.request(
+            "order",
+            now,
+            now,
+            Outcome::Problem { status: 503, kind: "/problems/busy", retry_after: None },
+        );
         recorder.end();
-        let seen =
-            Seen { name: "p", load: String::new(), recorder: &recorder, finals: None, usage: None, peak: None };
+        let seen = Seen {
+            name: "p",
+            load: String::new(),
+            recorder: &recorder,
+            finals: None,
+            usage: None,
+            peak: None,
+        };
         let phase = phase(&seen);
         let requests = &phase.requests;
-        assert_eq!((requests.count, requests.good, requests.refused, requests.failed, requests.unexpected), (4, 1, 1, 2, 1));
+        assert_eq!(
+            (requests.count, requests.good, requests.refused, requests.failed, requests.unexpected),
+            (4, 1, 1, 2, 1)
+        );
         assert_eq!((phase.orders.accepted, phase.operations.len(), phase.series.len()), (1, 2, 1));
         assert!(phase.notes[0].contains("when to come again"));
     }

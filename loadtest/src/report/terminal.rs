@@ -20,9 +20,16 @@ pub fn summary(report: &Report) -> String {
         let tries: Vec<String> = peak
             .tries
             .iter()
-            .map(|attempt| format!("{} {}", figure(attempt.per_second), if attempt.kept { "kept" } else { "missed" }))
+            .map(|attempt| {
+                format!("{} {}", figure(attempt.per_second), if attempt.kept { "kept" } else { "missed" })
+            })
             .collect();
-        let _ = writeln!(out, "\nhighest rate that keeps the objectives: {}/s ({})", figure(peak.per_second), tries.join(", "));
+        let _ = writeln!(
+            out,
+            "\nhighest rate that keeps the objectives: {}/s ({})",
+            figure(peak.per_second),
+            tries.join(", ")
+        );
     }
     if let Some(baseline) = &report.baseline {
         out.push_str(&of_baseline(baseline));
@@ -43,7 +50,7 @@ pub fn summary(report: &Report) -> String {
         let _ = writeln!(out, "note: {note}");
     }
     if report.generator_bound {
-        out.push_str("note: the generator itself was the bottleneck: the platform can do more than this says\n");
+        out.push_str("note: the generator itself was in the way (see the phases): the platform can do more than this says\n");
     }
     out
 }
@@ -58,7 +65,8 @@ fn of_phase(phase: &Phase) -> String {
         clock(phase.seconds),
         clock(phase.warm_up_seconds)
     );
-    let mut rows = vec![row!["ms", "count", "good/s", "p50", "p90", "p99", "p99.9", "max", "refused", "failed"]];
+    let mut rows =
+        vec![row!["ms", "count", "good/s", "p50", "p90", "p99", "p99.9", "max", "refused", "failed"]];
     for (name, operation) in &phase.operations {
         let times = operation.latency_ms;
         let failed = operation.count - operation.good - operation.refused;
@@ -128,11 +136,13 @@ fn of_phase(phase: &Phase) -> String {
         }
     }
     if let Some(streams) = &phase.streams {
-        let _ = writeln!(out, "  streams: {} at most, {} at the end", count(streams.most), count(streams.at_end));
+        let _ =
+            writeln!(out, "  streams: {} at most, {} at the end", count(streams.most), count(streams.at_end));
     }
     out.push_str(&components(phase));
     for shown in &phase.tables {
-        let rows: Vec<Vec<String>> = std::iter::once(shown.columns.clone()).chain(shown.rows.iter().cloned()).collect();
+        let rows: Vec<Vec<String>> =
+            std::iter::once(shown.columns.clone()).chain(shown.rows.iter().cloned()).collect();
         let _ = write!(out, "  {}\n{}", shown.title, table(&rows));
         if !shown.note.is_empty() {
             let _ = writeln!(out, "  {}", shown.note);
@@ -169,7 +179,8 @@ fn of_baseline(baseline: &Baseline) -> String {
     if let Some(why) = &baseline.unavailable {
         return format!("\nbaseline: not measured: {why}\n");
     }
-    let settings: Vec<String> = baseline.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let settings: Vec<String> =
+        baseline.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     format!(
         "\nbaseline on {} ({}), {}, {} clients, {} s each\n",
         baseline.server,
@@ -188,7 +199,11 @@ pub fn baseline(baseline: &Baseline) -> String {
 fn ratios(baseline: &Baseline, ratios: &[Ratio]) -> String {
     let mut rows = vec![row!["per second", "ours", "pgbench", "ratio", "wanted"]];
     for (name, what, bench) in [
-        ("ratio.order_flow", "orders completed ÷ order flow of pgbench (4 commits each)", baseline.order_flow),
+        (
+            "ratio.order_flow",
+            "orders completed ÷ order flow of pgbench (4 commits each)",
+            baseline.order_flow,
+        ),
         ("ratio.hot_row", "hot product's orders completed ÷ single-row updates of pgbench", baseline.hot_row),
     ] {
         let ratio = ratios.iter().find(|ratio| ratio.name == name);

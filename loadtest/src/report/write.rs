@@ -31,7 +31,11 @@ pub fn read(path: &Path) -> Result<Report, String> {
     let bytes = fs::read(&path).map_err(|error| told(&error))?;
     let report: Report = serde_json::from_slice(&bytes).map_err(|error| told(&error))?;
     if report.schema != super::model::SCHEMA {
-        return Err(told(&format!("its shape is {}, and this program reads {}", report.schema, super::model::SCHEMA)));
+        return Err(told(&format!(
+            "its shape is {}, and this program reads {}",
+            report.schema,
+            super::model::SCHEMA
+        )));
     }
     Ok(report)
 }

@@ -56,7 +56,9 @@ fn percentiles(phase: &Phase) -> Option<Plot> {
     curves.sort_by_key(|(_, requests, _)| std::cmp::Reverse(*requests));
     curves.truncate(CURVES - 2);
     curves.push(("created to final".to_owned(), 0, &phase.orders.histogram));
-    curves.extend(phase.streams.as_ref().map(|streams| ("event to client".to_owned(), 0, streams.histogram.as_str())));
+    curves.extend(
+        phase.streams.as_ref().map(|streams| ("event to client".to_owned(), 0, streams.histogram.as_str())),
+    );
     let mut series: Vec<Series> = Vec::new();
     let mut furthest = 1.0f64;
     for (name, _, text) in curves {
@@ -152,7 +154,9 @@ fn time_marks(end: f64) -> impl Iterator<Item = f64> {
 fn together(chunk: &[Second]) -> Option<(f64, Second)> {
     let first = chunk.first()?;
     let length = chunk.len() as u64;
-    let mean = |figure: fn(&Second) -> u64| (chunk.iter().map(figure).sum::<u64>() as f64 / length as f64).round() as u64;
+    let mean = |figure: fn(&Second) -> u64| {
+        (chunk.iter().map(figure).sum::<u64>() as f64 / length as f64).round() as u64
+    };
     let most = |figure: fn(&Second) -> f64| chunk.iter().map(figure).fold(0.0, f64::max);
     let means = |figures: fn(&Second) -> &BTreeMap<String, f64>| {
         let mut sums: BTreeMap<String, f64> = BTreeMap::new();
@@ -182,10 +186,14 @@ fn together(chunk: &[Second]) -> Option<(f64, Second)> {
 
 fn latency(time: &Time) -> Option<Plot> {
     let there = |figure: f64| (figure > 0.0).then_some(figure);
-    let series =
-        vec![time.curve("p99", 2, |second| there(second.p99_ms)), time.curve("p50", 0, |second| there(second.p50_ms))];
-    let values: Vec<f64> = series.iter().flat_map(|series| series.points.iter().filter_map(|(_, y)| *y)).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, 0.0f64), |(low, high), y| (low.min(*y), high.max(*y)));
+    let series = vec![
+        time.curve("p99", 2, |second| there(second.p99_ms)),
+        time.curve("p50", 0, |second| there(second.p50_ms)),
+    ];
+    let values: Vec<f64> =
+        series.iter().flat_map(|series| series.points.iter().filter_map(|(_, y)| *y)).collect();
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, 0.0f64), |(low, high), y| (low.min(*y), high.max(*y)));
     if values.is_empty() {
         return None;
     }
@@ -214,7 +222,8 @@ fn cpu(time: &Time) -> Option<Plot> {
     let series = components(time, |second| &second.cpu);
     let sums = time.seconds.iter().map(|(_, second)| second.cpu.values().sum::<f64>());
     let y = Scale::above(sums.fold(0.0, f64::max));
-    (!series.is_empty()).then(|| Plot { stacked: true, ..time.plot("CPU", "cores, one on the other", y, series) })
+    (!series.is_empty())
+        .then(|| Plot { stacked: true, ..time.plot("CPU", "cores, one on the other", y, series) })
 }
 
 fn memory(time: &Time) -> Option<Plot> {
@@ -243,7 +252,8 @@ fn components(time: &Time, figures: fn(&Second) -> &BTreeMap<String, f64>) -> Ve
     names.sort_by(|(name, sum), (other, than)| {
         (*name == GENERATOR).cmp(&(*other == GENERATOR)).then(than.total_cmp(sum))
     });
-    let colour = |name: &str| COLOURS.iter().find(|(known, _)| *known == name).map_or(8, |(_, colour)| *colour);
+    let colour =
+        |name: &str| COLOURS.iter().find(|(known, _)| *known == name).map_or(8, |(_, colour)| *colour);
     let of = |name: &str| {
         let label = if name == POSTGRES { "PostgreSQL" } else { name };
         time.curve(label, colour(name), |second| figures(second).get(name).copied())
@@ -278,10 +288,13 @@ mod tests {
     #[test]
     fn the_generator_lies_on_top() {
         let cpu = [("generator", 0.9), ("orders", 0.2), ("postgres", 0.5)];
-        let cpu: BTreeMap<String, f64> = cpu.into_iter().map(|(name, cores)| (name.to_owned(), cores)).collect();
+        let cpu: BTreeMap<String, f64> =
+            cpu.into_iter().map(|(name, cores)| (name.to_owned(), cores)).collect();
         let phase = Phase { series: vec![Second { cpu, ..Second::default() }], ..Phase::default() };
-        let names: Vec<String> =
-            components(&Time::of(&phase), |second| &second.cpu).into_iter().map(|series| series.name).collect();
+        let names: Vec<String> = components(&Time::of(&phase), |second| &second.cpu)
+            .into_iter()
+            .map(|series| series.name)
+            .collect();
         assert_eq!(names, ["PostgreSQL", "orders", "generator"]);
     }
 }

@@ -50,7 +50,7 @@ fn head(out: &mut String, report: &Report) {
         out.push_str("<span class=\"badge partial\">partial: interrupted</span>");
     }
     if report.generator_bound {
-        out.push_str("<span class=\"badge partial\">the generator was the bottleneck</span>");
+        out.push_str("<span class=\"badge partial\">the generator was in the way</span>");
     }
     let _ = write!(
         out,

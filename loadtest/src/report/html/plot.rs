@@ -140,11 +140,16 @@ impl Plot {
     pub fn render(&self) -> String {
         let mut out = String::new();
         let title = escape(&self.title);
-        let _ = write!(out, "<figure><figcaption><b>{title}</b><span class=\"unit\">{}</span>", escape(self.unit));
+        let _ = write!(
+            out,
+            "<figure><figcaption><b>{title}</b><span class=\"unit\">{}</span>",
+            escape(self.unit)
+        );
         out.push_str("<span class=\"legend\">");
         for series in &self.series {
             let dashed = if series.dashed { " dashed" } else { "" };
-            let _ = write!(out, "<span class=\"key c{}{dashed}\">{}</span>", series.colour, escape(&series.name));
+            let _ =
+                write!(out, "<span class=\"key c{}{dashed}\">{}</span>", series.colour, escape(&series.name));
         }
         out.push_str("</span></figcaption>");
         let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">");
@@ -224,7 +229,13 @@ impl Plot {
             let mut begun = false;
             for (x, y) in &series.points {
                 if let Some(y) = y {
-                    let _ = write!(path, "{}{:.1} {:.1}", if begun { "L" } else { "M" }, self.across(*x), self.up(*y));
+                    let _ = write!(
+                        path,
+                        "{}{:.1} {:.1}",
+                        if begun { "L" } else { "M" },
+                        self.across(*x),
+                        self.up(*y)
+                    );
                 }
                 begun = y.is_some();
             }
@@ -264,7 +275,9 @@ mod tests {
 
     #[test]
     fn marks_are_within_and_few() {
-        for scale in [Scale::above(3.0), Scale::above(2_450.0), Scale::Log(0.5, 50.0), Scale::Log(0.1, 100_000.0)] {
+        for scale in
+            [Scale::above(3.0), Scale::above(2_450.0), Scale::Log(0.5, 50.0), Scale::Log(0.1, 100_000.0)]
+        {
             let marks = scale.marks();
             assert!((3..=8).contains(&marks.len()), "{scale:?}: {marks:?}");
             assert!(marks.is_sorted());

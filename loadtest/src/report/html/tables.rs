@@ -11,13 +11,20 @@ use crate::report::{
 
 /// A table whose cells are text.
 fn table(out: &mut String, class: &str, head: &[&str], rows: &[Vec<String>], foot: Option<&Vec<String>>) {
-    let escaped: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
+    let escaped: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escape(cell)).collect()).collect();
     let foot: Option<Vec<String>> = foot.map(|row| row.iter().map(|cell| escape(cell)).collect());
     html_table(out, class, head, &escaped, foot.as_ref());
 }
 
 /// A table whose cells are HTML.
-fn html_table(out: &mut String, class: &str, head: &[&str], rows: &[Vec<String>], foot: Option<&Vec<String>>) {
+fn html_table(
+    out: &mut String,
+    class: &str,
+    head: &[&str],
+    rows: &[Vec<String>],
+    foot: Option<&Vec<String>>,
+) {
     let _ = write!(out, "<div class=\"table {class}\"><table><thead><tr>");
     for cell in head {
         let _ = write!(out, "<th>{}</th>", escape(cell));
@@ -42,7 +49,8 @@ fn html_table(out: &mut String, class: &str, head: &[&str], rows: &[Vec<String>]
 
 /// What was wanted, and whether it was reached.
 pub fn objectives(out: &mut String, report: &Report) {
-    let all = report.phases.iter().flat_map(|phase| phase.objectives.iter().map(|verdict| (&phase.name, verdict)));
+    let all =
+        report.phases.iter().flat_map(|phase| phase.objectives.iter().map(|verdict| (&phase.name, verdict)));
     let rows: Vec<Vec<String>> = all.map(|(phase, verdict)| objective(phase, verdict)).collect();
     if !rows.is_empty() {
         out.push_str("<h3>Objectives</h3>");
@@ -54,7 +62,11 @@ fn objective(phase: &str, verdict: &Verdict) -> Vec<String> {
     let shown =
         |value: f64| if verdict.objective.ends_with("_share") { percent(value) } else { figure(value) };
     let sign = if at_least(&verdict.objective) { "≥" } else { "≤" };
-    let answer = if verdict.kept { "<span class=\"yes\">✓ kept</span>" } else { "<span class=\"no\">✗ missed</span>" };
+    let answer = if verdict.kept {
+        "<span class=\"yes\">✓ kept</span>"
+    } else {
+        "<span class=\"no\">✗ missed</span>"
+    };
     row![
         format!("<code>{}</code>", escape(&verdict.objective)),
         escape(phase),
@@ -74,25 +86,42 @@ pub fn ratios(out: &mut String, report: &Report) {
     }
     let mut rows = Vec::new();
     for (name, ours, theirs, bench) in [
-        ("ratio.order_flow", "orders completed", "pgbench: the flow as four one-row transactions", baseline.order_flow),
-        ("ratio.hot_row", "hot product's orders completed", "pgbench: updates of a single row", baseline.hot_row),
+        (
+            "ratio.order_flow",
+            "orders completed",
+            "pgbench: the flow as four one-row transactions",
+            baseline.order_flow,
+        ),
+        (
+            "ratio.hot_row",
+            "hot product's orders completed",
+            "pgbench: updates of a single row",
+            baseline.hot_row,
+        ),
     ] {
         let Some(bench) = bench else { continue };
         let ratio = report.ratios.iter().find(|ratio| ratio.name == name);
         let most = ratio.map_or(bench.per_second, |ratio| ratio.ours.max(bench.per_second)).max(1e-9);
         let bar = |value: f64, class: &str| {
-            format!("{} <span class=\"bar {class}\" style=\"width:{:.0}px\"></span>", figure(value), value / most * 90.0)
+            format!(
+                "{} <span class=\"bar {class}\" style=\"width:{:.0}px\"></span>",
+                figure(value),
+                value / most * 90.0
+            )
         };
         rows.push(row![
             format!("{ours}<br/><span class=\"soft\">{theirs}</span>"),
             ratio.map_or_else(|| "-".to_owned(), |ratio| bar(ratio.ours, "")),
             bar(bench.per_second, "theirs"),
             ratio.map_or_else(|| "-".to_owned(), |ratio| format!("<b>{:.2} ×</b>", ratio.ratio)),
-            ratio.and_then(|ratio| ratio.wanted).map_or_else(|| "-".to_owned(), |wanted| format!("{wanted:.2} ×"))
+            ratio
+                .and_then(|ratio| ratio.wanted)
+                .map_or_else(|| "-".to_owned(), |wanted| format!("{wanted:.2} ×"))
         ]);
     }
     html_table(out, "", &["per second", "ours", "pgbench", "ratio", "wanted"], &rows, None);
-    let settings: Vec<String> = baseline.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let settings: Vec<String> =
+        baseline.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     let _ = write!(
         out,
         "<p class=\"soft\">{}, {}; {} clients, {} s each, prepared statements; {}</p>",
@@ -111,7 +140,13 @@ pub fn peak(out: &mut String, report: &Report) {
     let rows: Vec<Vec<String>> = peak
         .tries
         .iter()
-        .map(|attempt| row![format!("{}/s", figure(attempt.per_second)), if attempt.kept { "kept" } else { "missed" }, attempt.why])
+        .map(|attempt| {
+            row![
+                format!("{}/s", figure(attempt.per_second)),
+                if attempt.kept { "kept" } else { "missed" },
+                attempt.why
+            ]
+        })
         .collect();
     if !rows.is_empty() {
         table(out, "", &["tried", "", "why"], &rows, None);
@@ -127,7 +162,13 @@ pub fn operations(out: &mut String, phase: &Phase) {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for (name, operation) in &phase.operations {
         let failed = operation.count - operation.good - operation.refused;
-        let mut row = row![name, count(operation.count), figure(operation.per_second), count(operation.refused), count(failed)];
+        let mut row = row![
+            name,
+            count(operation.count),
+            figure(operation.per_second),
+            count(operation.refused),
+            count(failed)
+        ];
         row.extend(times(&operation.latency_ms));
         rows.push(row);
         if let Some(refusal) = &operation.refusal_ms {
@@ -138,19 +179,31 @@ pub fn operations(out: &mut String, phase: &Phase) {
     }
     if phase.orders.accepted > 0 {
         let orders = &phase.orders;
-        let mut row =
-            row!["created to final", count(orders.accepted), figure(orders.per_second_completed), "", count(orders.lost)];
+        let mut row = row![
+            "created to final",
+            count(orders.accepted),
+            figure(orders.per_second_completed),
+            "",
+            count(orders.lost)
+        ];
         row.extend(times(&orders.created_to_final_ms));
         rows.push(row);
     }
     if let Some(streams) = &phase.streams {
         let seconds = (phase.seconds - phase.warm_up_seconds).max(1e-9);
-        let mut row = row!["event to client", count(streams.messages), figure(streams.messages as f64 / seconds), "", ""];
+        let mut row = row![
+            "event to client",
+            count(streams.messages),
+            figure(streams.messages as f64 / seconds),
+            "",
+            ""
+        ];
         row.extend(times(&streams.delivery_ms));
         rows.push(row);
     }
     out.push_str("<h3>Requests and orders, in milliseconds</h3>");
-    let head = ["", "count", "good/s", "refused", "failed", "p50", "p90", "p95", "p99", "p99.9", "max", "mean"];
+    let head =
+        ["", "count", "good/s", "refused", "failed", "p50", "p90", "p95", "p99", "p99.9", "max", "mean"];
     table(out, "", &head, &rows, None);
 }
 
@@ -159,7 +212,13 @@ pub fn problems(out: &mut String, phase: &Phase) {
     let rows: Vec<Vec<String>> = phase
         .operations
         .iter()
-        .flat_map(|(name, operation)| operation.problems.iter().chain(&operation.broken).map(move |(why, times)| row![name, why, count(*times)]))
+        .flat_map(|(name, operation)| {
+            operation
+                .problems
+                .iter()
+                .chain(&operation.broken)
+                .map(move |(why, times)| row![name, why, count(*times)])
+        })
         .collect();
     if !rows.is_empty() {
         out.push_str("<h3>Problems</h3>");
@@ -176,7 +235,9 @@ pub fn orders(out: &mut String, phase: &Phase) {
     let mut rows: Vec<Vec<String>> = orders
         .statuses
         .iter()
-        .map(|(status, number)| row![status, count(*number), percent(*number as f64 / orders.accepted as f64)])
+        .map(|(status, number)| {
+            row![status, count(*number), percent(*number as f64 / orders.accepted as f64)]
+        })
         .collect();
     for (number, what) in [
         (orders.lost, "lost"),
@@ -193,7 +254,11 @@ pub fn orders(out: &mut String, phase: &Phase) {
     let all = row!["accepted", count(orders.accepted), ""];
     table(out, "", &["", "orders", "share"], &rows, Some(&all));
     if !orders.named.is_empty() {
-        let _ = write!(out, "<p class=\"soft\">lost or unfinished: <code>{}</code></p>", escape(&orders.named.join(" ")));
+        let _ = write!(
+            out,
+            "<p class=\"soft\">lost or unfinished: <code>{}</code></p>",
+            escape(&orders.named.join(" "))
+        );
     }
 }
 
@@ -219,8 +284,16 @@ pub fn components(out: &mut String, phase: &Phase) {
         phase.components.iter().map(|(name, component)| cells(name, component)).collect();
     let all = cells("all but the generator", &phase.platform);
     out.push_str("<h3>Who used what while it was measured</h3>");
-    let head =
-        ["", "cores", "CPU s", "CPU µs / order", "CPU µs / request", "MiB at begin", "MiB at most", "MiB at end"];
+    let head = [
+        "",
+        "cores",
+        "CPU s",
+        "CPU µs / order",
+        "CPU µs / request",
+        "MiB at begin",
+        "MiB at most",
+        "MiB at end",
+    ];
     table(out, "", &head, &rows, Some(&all));
     let _ = write!(
         out,

@@ -23,7 +23,10 @@ pub fn example() -> Report {
         count: good + 12,
         good,
         refused: 5,
-        problems: BTreeMap::from([("/problems/rate-limited".to_owned(), 5), ("/problems/<odd> & \"quoted\"".to_owned(), 7)]),
+        problems: BTreeMap::from([
+            ("/problems/rate-limited".to_owned(), 5),
+            ("/problems/<odd> & \"quoted\"".to_owned(), 7),
+        ]),
         per_second: good as f64 / 50.0,
         latency_ms: quantiles,
         service_ms: quantiles,
@@ -41,7 +44,9 @@ pub fn example() -> Report {
         ..Component::default()
     };
     let wave = |second: u64| (second as f64 / 7.0).sin();
-    let named = |figures: [(&str, f64); 6]| figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let named = |figures: [(&str, f64); 6]| {
+        figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    };
     let second = |second: u64| Second {
         second,
         started: 2_500,
@@ -75,8 +80,20 @@ pub fn example() -> Report {
         load: "256 clients".to_owned(),
         seconds: 60.0,
         warm_up_seconds: 10.0,
-        operations: BTreeMap::from([("order".to_owned(), operation(18_000)), ("browse".to_owned(), operation(2_000))]),
-        requests: Requests { count: 20_024, good: 20_000, refused: 10, failed: 14, unexpected: 14, unexpected_share: 0.0007, per_second: 400.0, ..Requests::default() },
+        operations: BTreeMap::from([
+            ("order".to_owned(), operation(18_000)),
+            ("browse".to_owned(), operation(2_000)),
+        ]),
+        requests: Requests {
+            count: 20_024,
+            good: 20_000,
+            refused: 10,
+            failed: 14,
+            unexpected: 14,
+            unexpected_share: 0.0007,
+            per_second: 400.0,
+            ..Requests::default()
+        },
         orders: Orders {
             accepted: 18_000,
             completed: 17_990,
@@ -86,16 +103,41 @@ pub fn example() -> Report {
             histogram: encode(&latencies),
             ..Orders::default()
         },
-        streams: Some(Streams { most: 12_000, messages: 4_000, delivery_ms: quantiles, histogram: encode(&latencies), ..Streams::default() }),
-        components: ["postgres", "orders", "inventory", "gateway", "payments", "generator"].iter().zip([0.85, 0.36, 0.2, 0.14, 0.22, 0.08]).map(|(name, cores)| ((*name).to_owned(), component(cores))).collect(),
+        streams: Some(Streams {
+            most: 12_000,
+            messages: 4_000,
+            delivery_ms: quantiles,
+            histogram: encode(&latencies),
+            ..Streams::default()
+        }),
+        components: ["postgres", "orders", "inventory", "gateway", "payments", "generator"]
+            .iter()
+            .zip([0.85, 0.36, 0.2, 0.14, 0.22, 0.08])
+            .map(|(name, cores)| ((*name).to_owned(), component(cores)))
+            .collect(),
         platform: component(1.77),
         series: (0..60).map(second).collect(),
-        tables: vec![Table { title: "Pieces & money".to_owned(), columns: vec!["class".to_owned(), "pieces".to_owned()], rows: vec![vec!["<unmatched>".to_owned(), "3".to_owned()]], note: "explained".to_owned() }],
+        tables: vec![Table {
+            title: "Pieces & money".to_owned(),
+            columns: vec!["class".to_owned(), "pieces".to_owned()],
+            rows: vec![vec!["<unmatched>".to_owned(), "3".to_owned()]],
+            note: "explained".to_owned(),
+        }],
         figures: BTreeMap::from([("kib_per_stream".to_owned(), 18.2)]),
         objectives: vec![
             Verdict { objective: "order.p99_ms".to_owned(), wanted: 50.0, measured: Some(24.2), kept: true },
-            Verdict { objective: "orders.per_second".to_owned(), wanted: 3_000.0, measured: Some(2_381.5), kept: false },
-            Verdict { objective: "requests.failed_share".to_owned(), wanted: 0.001, measured: Some(0.0007), kept: true },
+            Verdict {
+                objective: "orders.per_second".to_owned(),
+                wanted: 3_000.0,
+                measured: Some(2_381.5),
+                kept: false,
+            },
+            Verdict {
+                objective: "requests.failed_share".to_owned(),
+                wanted: 0.001,
+                measured: Some(0.0007),
+                kept: true,
+            },
         ],
         notes: vec!["a <note> of the phase".to_owned()],
         ..Phase::default()
@@ -103,11 +145,40 @@ pub fn example() -> Report {
     let bench = |per_second| Some(Bench { per_second, ..Bench::default() });
     Report {
         schema: SCHEMA,
-        meta: Meta { profile: "steady".to_owned(), seed: 7, started_at: "2026-11-21T14:00:00Z".to_owned(), target: "http://127.0.0.1:8080".to_owned(), seconds: 60.0, partial: true, version: "0.1.0".to_owned(), machine: Machine { cores: 2, cpu: "A Processor <fast>".to_owned(), memory_mib: 24_000, kernel: "6.1".to_owned() } },
+        meta: Meta {
+            profile: "steady".to_owned(),
+            seed: 7,
+            started_at: "2026-11-21T14:00:00Z".to_owned(),
+            target: "http://127.0.0.1:8080".to_owned(),
+            seconds: 60.0,
+            partial: true,
+            version: "0.1.0".to_owned(),
+            machine: Machine {
+                cores: 2,
+                cpu: "A Processor <fast>".to_owned(),
+                memory_mib: 24_000,
+                kernel: "6.1".to_owned(),
+            },
+        },
         phases: vec![phase, Phase { name: "nothing happened".to_owned(), ..Phase::default() }],
-        peak: Some(Peak { per_second: 2_300.0, tries: vec![Try { per_second: 2_300.0, kept: true, why: String::new() }] }),
-        baseline: Some(Baseline { server: "PostgreSQL 15".to_owned(), order_flow: bench(2_050.0), hot_row: bench(3_700.0), settings: BTreeMap::from([("fsync".to_owned(), "on".to_owned())]), ..Baseline::default() }),
-        ratios: vec![Ratio { name: "ratio.order_flow".to_owned(), ours: 2_381.5, baseline: 2_050.0, ratio: 1.16, wanted: Some(1.5) }],
+        peak: Some(Peak {
+            per_second: 2_300.0,
+            tries: vec![Try { per_second: 2_300.0, kept: true, why: String::new() }],
+        }),
+        baseline: Some(Baseline {
+            server: "PostgreSQL 15".to_owned(),
+            order_flow: bench(2_050.0),
+            hot_row: bench(3_700.0),
+            settings: BTreeMap::from([("fsync".to_owned(), "on".to_owned())]),
+            ..Baseline::default()
+        }),
+        ratios: vec![Ratio {
+            name: "ratio.order_flow".to_owned(),
+            ours: 2_381.5,
+            baseline: 2_050.0,
+            ratio: 1.16,
+            wanted: Some(1.5),
+        }],
         notes: vec!["the <machine> was not quiet".to_owned()],
         generator_bound: false,
     }
