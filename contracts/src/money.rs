@@ -147,7 +147,7 @@ impl fmt::Display for Money {
 
 impl From<Money> for proto::Money {
     fn from(money: Money) -> Self {
-        proto::Money { amount: money.amount, currency: money.currency.to_string() }
+        proto::Money { amount: money.amount, currency: money.currency.code().to_owned() }
     }
 }
 

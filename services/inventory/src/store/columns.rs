@@ -1,6 +1,9 @@
 //! A batch as columns: the arrays that the statement unnests. Each struct is one group of its parameters, in order.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
 
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
@@ -8,7 +11,7 @@ use uuid::Uuid;
 use viscount_contracts::ProductId;
 
 use super::change::{AdjustmentRecord, Change, Row};
-use crate::domain::{Net, Sign, net};
+use crate::domain::{Net, Portion, Sign, net};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -59,26 +62,24 @@ impl<'a> StockColumns<'a> {
     }
 }
 
-/// `$21 … $25`: new reservations, `$26 … $29`: their lines, `$30 … $33`: reservations that go on.
+/// `$21 … $28`: new reservations, `$29 … $33`, `$42` and `$43`: reservations that go on.
 #[derive(Default)]
-pub(super) struct ReservationColumns<'a> {
+pub(super) struct ReservationColumns {
     opened: Vec<Uuid>,
     opened_of_order: Vec<bool>,
     opened_state: Vec<&'static str>,
     opened_version: Vec<i32>,
     opened_expires_at: Vec<Option<SqlTimestamp>>,
-    line_reservation: Vec<Uuid>,
-    line_product: Vec<Uuid>,
-    line_location: Vec<&'a str>,
-    line_quantity: Vec<i32>,
+    opened_lines: Lines<String>,
     stepped: Vec<Uuid>,
     stepped_from: Vec<&'static str>,
     stepped_to: Vec<&'static str>,
     stepped_version: Vec<i32>,
+    stepped_lines: Lines<Option<String>>,
 }
 
-impl<'a> ReservationColumns<'a> {
-    pub(super) fn of(changes: &[&'a Change]) -> Self {
+impl ReservationColumns {
+    pub(super) fn of(changes: &[&Change]) -> Self {
         let mut columns = Self::default();
         for change in changes {
             let Some(row) = &change.reservation else { continue };
@@ -89,19 +90,16 @@ impl<'a> ReservationColumns<'a> {
                     columns.opened_state.push(state.name());
                     columns.opened_version.push(*version);
                     columns.opened_expires_at.push(expires_at.map(|at| at.to_sqlx()));
+                    columns.opened_lines.push(&change.portions, |array| array);
                 }
                 Row::Step { id, from, to, version } => {
                     columns.stepped.push(id.uuid());
                     columns.stepped_from.push(from.name());
                     columns.stepped_to.push(to.name());
                     columns.stepped_version.push(*version);
+                    let has_lines = !change.portions.is_empty();
+                    columns.stepped_lines.push(&change.portions, |array| has_lines.then_some(array));
                 }
-            }
-            for portion in &change.portions {
-                columns.line_reservation.push(row.id().uuid());
-                columns.line_product.push(portion.product.uuid());
-                columns.line_location.push(portion.location.as_str());
-                columns.line_quantity.push(i32::try_from(portion.quantity).unwrap_or(i32::MAX));
             }
         }
         columns
@@ -114,15 +112,53 @@ impl<'a> ReservationColumns<'a> {
             .bind(&self.opened_state)
             .bind(&self.opened_version)
             .bind(&self.opened_expires_at)
-            .bind(&self.line_reservation)
-            .bind(&self.line_product)
-            .bind(&self.line_location)
-            .bind(&self.line_quantity)
+            .bind(&self.opened_lines.products)
+            .bind(&self.opened_lines.places)
+            .bind(&self.opened_lines.quantities)
             .bind(&self.stepped)
             .bind(&self.stepped_from)
             .bind(&self.stepped_to)
             .bind(&self.stepped_version)
+            .bind(&self.stepped_lines.products)
     }
+
+    /// `$42` and `$43`, which come last.
+    pub(super) fn bind_rest<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+        query.bind(&self.stepped_lines.places).bind(&self.stepped_lines.quantities)
+    }
+}
+
+/// The lines of reservations, each column an array literal for each reservation: PostgreSQL has no arrays of arrays of
+/// different lengths.
+#[derive(Default)]
+struct Lines<T> {
+    products: Vec<T>,
+    places: Vec<T>,
+    quantities: Vec<T>,
+}
+
+impl<T> Lines<T> {
+    fn push(&mut self, portions: &[Portion], keep: impl Fn(String) -> T) {
+        self.products.push(keep(array(portions, |portion, text| write!(text, "{}", portion.product))));
+        // Names of places are plain by construction; quoted, none of them can be mistaken for null.
+        self.places
+            .push(keep(array(portions, |portion, text| write!(text, "\"{}\"", portion.location.as_str()))));
+        self.quantities.push(keep(array(portions, |portion, text| write!(text, "{}", portion.quantity))));
+    }
+}
+
+fn array(portions: &[Portion], item: impl Fn(&Portion, &mut String) -> fmt::Result) -> String {
+    let mut text = String::with_capacity(2 + portions.len() * 37);
+    text.push('{');
+    for (index, portion) in portions.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        // Writing to a string does not fail.
+        let _ = item(portion, &mut text);
+    }
+    text.push('}');
+    text
 }
 
 /// `$34 … $36`: what others know of a product from now on. One row cannot be written twice by one statement; the newest

@@ -53,19 +53,19 @@ const LEDGER: &str = "
     returning 1";
 
 const OPENED: &str = "
-    insert into reservations (id, of_order, state, version, expires_at)
-    select * from unnest($21::uuid[], $22::boolean[], $23::text[], $24::int[], $25::timestamptz[])
-    returning 1";
-
-const LINED: &str = "
-    insert into reservation_lines (reservation_id, product_id, location, quantity)
-    select * from unnest($26::uuid[], $27::uuid[], $28::text[], $29::int[])
+    insert into reservations (id, of_order, state, version, expires_at, products, places, quantities)
+    select u.id, u.of_order, u.state, u.version, u.expires_at, u.products::uuid[], u.places::text[], u.quantities::int[]
+    from unnest($21::uuid[], $22::boolean[], $23::text[], $24::int[], $25::timestamptz[], $26::text[], $27::text[],
+        $28::text[]) as u (id, of_order, state, version, expires_at, products, places, quantities)
     returning 1";
 
 const STEPPED: &str = "
     update reservations r set state = u.after, version = u.version, updated_at = now(),
-        expires_at = case when u.after = 'held' then r.expires_at end
-    from unnest($30::uuid[], $31::text[], $32::text[], $33::int[]) as u (id, before, after, version)
+        expires_at = case when u.after = 'held' then r.expires_at end,
+        products = coalesce(u.products::uuid[], r.products), places = coalesce(u.places::text[], r.places),
+        quantities = coalesce(u.quantities::int[], r.quantities)
+    from unnest($29::uuid[], $30::text[], $31::text[], $32::int[], $33::text[], $42::text[], $43::text[])
+        as u (id, before, after, version, products, places, quantities)
     where r.id = u.id and r.state = u.before
     returning 1";
 
@@ -73,7 +73,7 @@ const STEPPED: &str = "
 const GUARDED: &str = "
     select 1 where 1 / (case
         when (select count(*) from touched) = cardinality($9::uuid[])
-            and (select count(*) from stepped) = cardinality($30::uuid[]) then 1 else 0 end) = 1";
+            and (select count(*) from stepped) = cardinality($29::uuid[]) then 1 else 0 end) = 1";
 
 const TOLD: &str = "
     insert into announced (product_id, in_stock, low)
@@ -122,7 +122,6 @@ pub(super) static STATEMENT: LazyLock<String> = LazyLock::new(|| {
         ("touched", TOUCHED),
         ("ledger", LEDGER),
         ("opened", OPENED),
-        ("lined", LINED),
         ("stepped", STEPPED),
         ("guarded", GUARDED),
         ("told", TOLD),

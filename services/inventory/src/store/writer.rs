@@ -42,7 +42,7 @@ impl Writer for InventoryWriter {
         let query = bind_events(sqlx::query(STATEMENT.as_str()), batch);
         let query = reservations.bind(stock.bind(query));
         let query = bind_keys(bind_signs(query, &changes), &adjustments);
-        let row = query.bind(self.low).fetch_one(connection).await?;
+        let row = reservations.bind_rest(query.bind(self.low)).fetch_one(connection).await?;
 
         if let Some(products) = row.try_get::<Option<Vec<Uuid>>, _>(1)? {
             self.hints.add(products.into_iter().map(ProductId::from));

@@ -1,5 +1,6 @@
 //! The order's life, step by step.
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -140,6 +141,44 @@ fn an_order_that_waits_too_long_cancels_itself() {
         let app = TestApp::start_with([("ORDERS_STOCK_DEADLINE", "50ms")]).await;
         let id = app.order(1).await;
         assert_eq!(app.until_status(id, "cancelled").await["reason"]["code"], "deadline");
+    });
+}
+
+/// The one look that was promised finds the order waiting for something else, and is put off until that is due.
+#[test]
+fn a_payment_that_never_comes_is_waited_for_as_long_as_configured() {
+    run(async {
+        let deadlines = [("ORDERS_STOCK_DEADLINE", "4s"), ("ORDERS_PAYMENT_DEADLINE", "5s")];
+        let app = TestApp::start_with(deadlines).await;
+        let id = app.order(1).await;
+        app.reserved(id).await;
+        let validated: Timestamp =
+            app.until_status(id, "validated").await["updated_at"].as_str().unwrap().parse().unwrap();
+        let cancelled = app.until_status(id, "cancelled").await;
+        let at: Timestamp = cancelled["updated_at"].as_str().unwrap().parse().unwrap();
+        assert_eq!(cancelled["reason"]["code"], "deadline");
+        assert!(at.duration_since(validated).as_secs_f64() >= 5.0, "{validated} {at}");
+    });
+}
+
+#[test]
+fn an_order_that_is_settled_is_forgotten_by_memory_and_by_the_deadlines() {
+    run(async {
+        let app = TestApp::start_with([("ORDERS_STOCK_DEADLINE", "4s")]).await;
+        let id = app.completed(1).await;
+        eventually(|| async {
+            let tree = app.http.get(app.url("/v1/ops/actors")).bearer_auth(app.admin()).send().await.unwrap();
+            (!tree.text().await.unwrap().contains(&id.to_string())).then_some(())
+        })
+        .await;
+        let pool = app.running.database.pool();
+        eventually(|| async {
+            let left: i64 =
+                sqlx::query_scalar("select count(*) from order_deadlines").fetch_one(pool).await.unwrap();
+            (left == 0).then_some(())
+        })
+        .await;
+        assert_eq!(app.show(id).await["status"], "completed");
     });
 }
 

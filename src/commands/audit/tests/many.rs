@@ -36,10 +36,9 @@ async fn multiply(world: &Broken, count: i64) {
         "insert into charges select 1000 + n, md5('order' || n)::uuid::text, amount, currency, source, captured, status, failure_code,
              failure_message, amount_refunded, '{{}}', created_at from charges, generate_series(1, {count}) n where idempotency_key = '{COMPLETED}'")).await;
     world.run(Part::Inventory, format!(
-        "{} insert into reservations select md5('order' || n)::uuid, of_order, state, version, expires_at, created_at, updated_at
+        "{} insert into reservations select md5('order' || n)::uuid, of_order, state, version, expires_at, created_at, updated_at,
+                 products, places, quantities
              from reservations, generate_series(1, {count}) n where id = '{COMPLETED}';
-         insert into reservation_lines select md5('order' || n)::uuid, product_id, location, quantity
-             from reservation_lines, generate_series(1, {count}) n where reservation_id = '{COMPLETED}';
          with received as (
              insert into movements (product_id, location, kind, delta_on_hand, delta_reserved, version)
              select product_id, location, 'receipt', {count} * quantity, 0,

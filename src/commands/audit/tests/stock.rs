@@ -47,10 +47,7 @@ async fn stock_without_movements_is_found() {
 async fn reserved_is_what_reservations_hold() {
     let world = Broken::in_parts(&[Part::Inventory]).await;
     world
-        .run(
-            Part::Inventory,
-            format!("update reservation_lines set quantity = 3 where reservation_id = '{ASIDE}'"),
-        )
+        .run(Part::Inventory, format!("update reservations set quantities = '{{3}}' where id = '{ASIDE}'"))
         .await;
     world.breaks(Promise::I1, MUG, "its reservations 3 reserved").await;
     world.breaks(Promise::I1, ASIDE, "held over 3").await;

@@ -133,29 +133,19 @@ impl Tale {
         }
         for (id, (of_order, state, lines)) in &self.reservations {
             sqlx::query(
-                "insert into reservations (id, of_order, state, version, created_at)
-                 values ($1, $2, $3, $4, now() - interval '1 h')",
+                "insert into reservations (id, of_order, state, version, created_at, products, places, quantities)
+                 values ($1, $2, $3, $4, now() - interval '1 h', $5, $6, $7)",
             )
             .bind(id)
             .bind(of_order)
             .bind(state)
             .bind(self.version(Topic::Inventory, *id))
+            .bind(lines.iter().map(|(product, _)| *product).collect::<Vec<_>>())
+            .bind(lines.iter().map(|_| MAIN).collect::<Vec<_>>())
+            .bind(lines.iter().map(|(_, quantity)| i32::try_from(*quantity).unwrap()).collect::<Vec<_>>())
             .execute(pool)
             .await
             .unwrap();
-            for (product, quantity) in lines {
-                sqlx::query(
-                    "insert into reservation_lines (reservation_id, product_id, location, quantity)
-                     values ($1, $2, $3, $4)",
-                )
-                .bind(id)
-                .bind(product)
-                .bind(MAIN)
-                .bind(i32::try_from(*quantity).unwrap())
-                .execute(pool)
-                .await
-                .unwrap();
-            }
         }
     }
 
