@@ -218,7 +218,9 @@ pub fn serve(
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .keep_alive(KEEP_ALIVE)
+                // A later piece of an answer must not wait for the client to acknowledge the one before: that is 40 ms.
+    .tcp_nodelay(true)
+    .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(HEAD_DEADLINE)
                 .client_disconnect_timeout(DISCONNECT_DEADLINE)
                 .local_addr(addr)
