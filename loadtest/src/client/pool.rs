@@ -1,7 +1,7 @@
 //! Connections that are shared: an open loop needs as many as there are requests under way, and no more than the machine
 //! has ports and descriptors for.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Instant};
 
 use tokio::sync::Semaphore;
 
@@ -20,14 +20,20 @@ impl Pool {
         Rc::new(Self { target: target.clone(), idle: RefCell::default(), permits: Semaphore::new(most) })
     }
 
-    /// One request on a free connection.
-    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, WireError> {
+    /// One request on a free connection, and when it was sent.
+    pub async fn ask_timed(&self, ask: Ask<'_>) -> (Instant, Result<Answer, WireError>) {
         // It is never closed, so there always is a permit at last.
         let _permit = self.permits.acquire().await;
+        let sent = Instant::now();
         let idle = self.idle.borrow_mut().pop();
         let mut connection = idle.unwrap_or_else(|| Connection::new(&self.target));
         let answer = connection.ask(ask).await;
         self.idle.borrow_mut().push(connection);
-        answer
+        (sent, answer)
+    }
+
+    /// One request on a free connection.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, WireError> {
+        self.ask_timed(ask).await.1
     }
 }

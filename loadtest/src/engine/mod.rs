@@ -63,7 +63,7 @@ impl Running {
             }
             Load::Open { shape, even, .. } => {
                 let schedule = schedule(*shape, *even, peak, self.phase.seconds);
-                open::run(Rc::new(self), &schedule).await;
+                open::run(Rc::new(self), &schedule, open::CONNECTIONS).await;
             }
             // Made elsewhere.
             Load::Replay => {}

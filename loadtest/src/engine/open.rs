@@ -24,9 +24,9 @@ const UNDER_WAY: usize = 100_000;
 /// So many begin before others have their turn.
 const AT_ONCE: usize = 64;
 
-/// Begins journeys by the schedule, and waits for the last one.
-pub async fn run(running: Rc<Running>, schedule: &Schedule) {
-    let pool = Pool::new(&running.world.target, CONNECTIONS);
+/// Begins journeys by the schedule on so many connections at most, and waits for the last one.
+pub async fn run(running: Rc<Running>, schedule: &Schedule, connections: usize) {
+    let pool = Pool::new(&running.world.target, connections);
     let clock = Clock::new();
     let began = Instant::now();
     let under_way = Rc::new(Cell::new(0usize));

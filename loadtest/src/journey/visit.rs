@@ -208,13 +208,12 @@ impl Visit {
         as_customer: bool,
         judge: impl Fn(&Answer) -> Result<(), &'static str>,
     ) -> Result<Good, Bad> {
-        let sent = Instant::now();
         // The first request of a scheduled journey counts from when it was meant to be made.
-        let intended = self.intended.take().unwrap_or(sent);
+        let intended = self.intended.take().unwrap_or_else(Instant::now);
         if as_customer {
             ask.bearer = self.world.customers.bearer(self.customer);
         }
-        let mut answer = self.send(ask.clone()).await;
+        let (sent, mut answer) = self.send(ask.clone()).await;
         if as_customer
             && let (Ok(refused), Some(bearer)) = (&answer, &ask.bearer)
             && refused.status == 401
@@ -222,7 +221,7 @@ impl Visit {
             self.world.note("requests whose token had expired: logged in again, and asked once more");
             if self.world.customers.renew(self.customer, bearer).await.is_ok() {
                 ask.bearer = self.world.customers.bearer(self.customer);
-                answer = self.send(ask).await;
+                answer = self.send(ask).await.1;
             }
         }
         let record = |outcome: Outcome<'_>| self.recorder.request(operation, intended, sent, outcome);
@@ -259,10 +258,10 @@ impl Visit {
         Err(Bad { again: self.again })
     }
 
-    async fn send(&mut self, ask: Ask<'_>) -> Result<Answer, WireError> {
+    async fn send(&mut self, ask: Ask<'_>) -> (Instant, Result<Answer, WireError>) {
         match &mut self.line {
-            Line::Own(connection) => connection.ask(ask).await,
-            Line::Shared(pool) => pool.ask(ask).await,
+            Line::Own(connection) => (Instant::now(), connection.ask(ask).await),
+            Line::Shared(pool) => pool.ask_timed(ask).await,
         }
     }
 
