@@ -126,24 +126,23 @@ fn pairs(a: &Phase, b: &Phase) -> Vec<Pair> {
     add("good requests/s".to_owned(), true, good(a), good(b));
     let share = |phase: &Phase| Some(Figure { value: phase.requests.unexpected_share * 100.0, noise: None });
     add("failed, %".to_owned(), false, share(a), share(b));
-    let mut times: Vec<(String, Option<Histogram<u64>>, Option<Histogram<u64>>)> = a
-        .operations
-        .iter()
-        .filter_map(|(name, ours)| {
-            let theirs = b.operations.get(name)?;
-            Some((name.clone(), decode(&ours.histogram), decode(&theirs.histogram)))
-        })
-        .collect();
-    times.push(("created to final".to_owned(), decode(&a.orders.histogram), decode(&b.orders.histogram)));
-    if let (Some(ours), Some(theirs)) = (&a.streams, &b.streams) {
-        times.push(("event to client".to_owned(), decode(&ours.histogram), decode(&theirs.histogram)));
+    let mut times: Vec<(&str, &str, &str)> = Vec::new();
+    for (name, ours) in &a.operations {
+        times.extend(
+            b.operations
+                .get(name)
+                .map(|theirs| (name.as_str(), ours.histogram.as_str(), theirs.histogram.as_str())),
+        );
     }
-    for (name, ours, theirs) in &times {
+    times.push(("created to final", &a.orders.histogram, &b.orders.histogram));
+    if let (Some(ours), Some(theirs)) = (&a.streams, &b.streams) {
+        times.push(("event to client", &ours.histogram, &theirs.histogram));
+    }
+    for (name, ours, theirs) in times {
+        let (ours, theirs) = (decode(ours), decode(theirs));
         for (quantile, shown) in [(0.5, "p50"), (0.99, "p99")] {
-            let at = |histogram: &Option<Histogram<u64>>| {
-                histogram.as_ref().and_then(|histogram| percentile(histogram, quantile))
-            };
-            add(format!("{name} {shown}, ms"), false, at(ours), at(theirs));
+            let at = |histogram: &Option<Histogram<u64>>| percentile(histogram.as_ref()?, quantile);
+            add(format!("{name} {shown}, ms"), false, at(&ours), at(&theirs));
         }
     }
     let components = |phase: &Phase| -> BTreeMap<String, Component> {

@@ -94,6 +94,14 @@ pub fn judge(phase: &Phase, wanted: &BTreeMap<String, f64>) -> Vec<Verdict> {
     wanted.chain(always).map(|(name, wanted)| verdict(&name, wanted, figure(phase, &name))).collect()
 }
 
+/// What always has to be, and is: it need not be shown one by one.
+pub fn goes_without_saying(verdict: &Verdict) -> bool {
+    verdict.kept && verdict.wanted == 0.0 && ALWAYS.contains(&verdict.objective.as_str())
+}
+
+/// Said instead of each of these.
+pub const WITHOUT_SAYING: &str = "no order was lost, late, left unfinished or made by two requests";
+
 /// One verdict.
 pub fn verdict(name: &str, wanted: f64, measured: Option<f64>) -> Verdict {
     let kept = match measured {
@@ -121,9 +129,8 @@ pub fn figure(phase: &Phase, name: &str) -> Option<f64> {
     let (of, figure) = name.rsplit_once('.')?;
     match of {
         "requests" => requests(phase, figure),
-        "refusal" => (phase.requests.refused > 0)
-            .then(|| quantile(&phase.requests.refusal_ms, figure))
-            .unwrap_or(Some(0.0)),
+        // Who is not refused is not refused slowly: all times are 0 then.
+        "refusal" => quantile(&phase.requests.refusal_ms, figure),
         "created_to_final" => {
             some_if(orders_ended(phase), quantile(&phase.orders.created_to_final_ms, figure))
         }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     model::{Baseline, Component, Phase, Ratio, Report, Verdict},
+    objectives::{WITHOUT_SAYING, goes_without_saying},
     text::{clock, count, figure, percent, row, table},
 };
 
@@ -43,8 +44,12 @@ pub fn summary(report: &Report) -> String {
     if !objectives.is_empty() {
         let missed = objectives.iter().filter(|(_, verdict)| !verdict.kept).count();
         let _ = writeln!(out, "\nobjectives: {} kept, {missed} missed", objectives.len() - missed);
-        let shown: Vec<_> = objectives.iter().map(|(phase, verdict)| objective(phase, verdict)).collect();
+        let shown = objectives.iter().filter(|(_, verdict)| !goes_without_saying(verdict));
+        let shown: Vec<_> = shown.map(|(phase, verdict)| objective(phase, verdict)).collect();
         out.push_str(&table(&shown));
+        if shown.len() < objectives.len() {
+            let _ = writeln!(out, "  ✓ {WITHOUT_SAYING}");
+        }
     }
     for note in &report.notes {
         let _ = writeln!(out, "note: {note}");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::escape;
 use crate::report::{
     model::{Component, Phase, Quantiles, Report, Verdict},
-    objectives::at_least,
+    objectives::{WITHOUT_SAYING, at_least, goes_without_saying},
     text::{count, figure, percent, row},
 };
 
@@ -51,7 +51,14 @@ fn html_table(
 pub fn objectives(out: &mut String, report: &Report) {
     let all =
         report.phases.iter().flat_map(|phase| phase.objectives.iter().map(|verdict| (&phase.name, verdict)));
-    let rows: Vec<Vec<String>> = all.map(|(phase, verdict)| objective(phase, verdict)).collect();
+    let (silent, mut told): (Vec<_>, Vec<_>) = all.partition(|(_, verdict)| goes_without_saying(verdict));
+    // What was missed comes first.
+    told.sort_by_key(|(_, verdict)| verdict.kept);
+    let mut rows: Vec<Vec<String>> =
+        told.into_iter().map(|(phase, verdict)| objective(phase, verdict)).collect();
+    if !silent.is_empty() {
+        rows.push(row![WITHOUT_SAYING, "", "", "", "<span class=\"yes\">✓ kept</span>"]);
+    }
     if !rows.is_empty() {
         out.push_str("<h3>Objectives</h3>");
         html_table(out, "", &["figure", "phase", "wanted", "measured", ""], &rows, None);
