@@ -42,14 +42,16 @@ const TOUCHED: &str = "
     select product_id, location, on_hand, reserved, version from changed
     union all select product_id, location, on_hand, reserved, version from brought";
 
-/// The ledger. The version is looked up by the place of the movement's row among the net changes.
+/// The ledger. The version is looked up by the place of the movement's row among the net changes. Rows of one product are
+/// written one after the other, in their order: they go to the same page of the index.
 const LEDGER: &str = "
     insert into movements
         (product_id, location, kind, reservation_id, delta_on_hand, delta_reserved, version, note)
     select m.product_id, m.location, m.kind, m.reservation_id, m.on_hand, m.reserved, v.versions[m.slot], m.note
     from (select array_agg(version order by product_id, location) as versions from touched) as v,
         unnest($13::uuid[], $14::text[], $15::int[], $16::text[], $17::uuid[], $18::int[], $19::int[], $20::text[])
-            as m (product_id, location, slot, kind, reservation_id, on_hand, reserved, note)
+            with ordinality as m (product_id, location, slot, kind, reservation_id, on_hand, reserved, note, n)
+    order by m.product_id, m.n
     returning 1";
 
 const OPENED: &str = "
