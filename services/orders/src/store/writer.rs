@@ -116,7 +116,7 @@ impl Writer for OrdersWriter {
     ) -> Result<i64, sqlx::Error> {
         let rows = || batch.projections().filter_map(Projection::row);
         let new = || rows().filter(|row| row.lines.is_some());
-        let old = || rows().filter(|row| !row.lines.is_some());
+        let old = || rows().filter(|row| row.lines.is_none());
         let looks = || rows().filter_map(|row| Some((row.look_at?.to_sqlx(), row.order.id.uuid())));
 
         let query = bind_events(sqlx::query(WRITE.as_str()), batch)
