@@ -216,14 +216,15 @@ impl OrderActor {
         (events, after)
     }
 
-    /// When the deadlines have to look at the order that is committed now. One look is promised with the first commit;
-    /// another only when what the order waits for since is due before that.
+    /// When the deadlines have to look at the order that is committed now. One look is promised with the first commit,
+    /// and may have been put off by now to the end of the wait for stock; another only when what the order waits for
+    /// since is due before that.
     fn look_at(&self, order: &Order) -> Option<Timestamp> {
         let deadlines = &self.env.0.deadlines;
-        let first_look = order.created_at + FIRST_LOOK.min(deadlines.stock);
         match order.status {
-            Status::Created => Some(first_look),
-            Status::Validated => Some(order.updated_at + deadlines.payment).filter(|due| *due < first_look),
+            Status::Created => Some(order.created_at + FIRST_LOOK.min(deadlines.stock)),
+            Status::Validated => Some(order.updated_at + deadlines.payment)
+                .filter(|due| *due < order.created_at + deadlines.stock),
             _ => None,
         }
     }

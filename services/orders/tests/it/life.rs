@@ -161,6 +161,24 @@ fn a_payment_that_never_comes_is_waited_for_as_long_as_configured() {
     });
 }
 
+/// The first look may find the order waiting for stock and be put off far beyond a shorter wait for payment.
+#[test]
+fn a_wait_for_payment_that_ends_before_that_for_stock_has_a_look_of_its_own() {
+    run(async {
+        let deadlines = [("ORDERS_STOCK_DEADLINE", "600s"), ("ORDERS_PAYMENT_DEADLINE", "60s")];
+        let app = TestApp::start_with(deadlines).await;
+        let id = app.order(1).await;
+        app.reserved(id).await;
+        app.until_status(id, "validated").await;
+        let looks: i64 = sqlx::query_scalar("select count(*) from order_deadlines where order_id = $1")
+            .bind(id.uuid())
+            .fetch_one(app.running.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(looks, 2);
+    });
+}
+
 #[test]
 fn an_order_that_is_settled_is_forgotten_by_memory_and_by_the_deadlines() {
     run(async {
