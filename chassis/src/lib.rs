@@ -18,3 +18,4 @@ pub mod store;
 pub mod telemetry;
 pub mod testing;
 pub mod thread_name;
+pub mod thread_priority;

@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
 use http::uri::Authority;
 use viscount_chassis::auth::{AuthConfig, JwksSource, Verifier};
 use viscount_chassis::config::{ConfigError, Env};
-use viscount_chassis::resilience::{BreakerConfig, BulkheadConfig, RatePolicy};
+use viscount_chassis::resilience::{BreakerConfig, BulkheadConfig, RatePolicy, StandingQueue};
 
 use crate::routes::Service;
 
@@ -56,6 +56,8 @@ pub struct CallConfig {
     pub answer_idle: Duration,
     /// Requests under way to one instance.
     pub bulkhead: BulkheadConfig,
+    /// Those among them whose client is ready to wait for an outcome (`Prefer: wait`), counted by themselves.
+    pub patient: BulkheadConfig,
     /// When an instance is left alone.
     pub breaker: BreakerConfig,
     /// How often each instance is asked whether it is ready.
@@ -206,6 +208,11 @@ impl CallConfig {
             bulkhead: BulkheadConfig {
                 permits: env.parse_or("GATEWAY_MAX_IN_FLIGHT", default.bulkhead.permits)?,
                 max_waiting: env.parse_or("GATEWAY_MAX_WAITING", default.bulkhead.max_waiting)?,
+                ..default.bulkhead
+            },
+            patient: BulkheadConfig {
+                permits: env.parse_or("GATEWAY_MAX_PATIENT", default.patient.permits)?,
+                ..default.patient
             },
             probe_every: env.duration_or("GATEWAY_PROBE_EVERY", default.probe_every)?,
             ..default
@@ -215,12 +222,25 @@ impl CallConfig {
 
 impl Default for CallConfig {
     fn default() -> Self {
+        // What is under way and not being worked on only makes everything later. On two cores 256 requests are some
+        // 100 ms of work at the peak.
+        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        let in_flight = (128 * cores).max(256);
         CallConfig {
             deadline_at_most: Duration::from_secs(60),
             connect: Duration::from_secs(1),
             keep_idle: Duration::from_secs(4),
             answer_idle: Duration::from_secs(30),
-            bulkhead: BulkheadConfig { permits: 1024, max_waiting: 1024 },
+            bulkhead: BulkheadConfig {
+                permits: in_flight,
+                max_waiting: 1024,
+                standing: Some(StandingQueue {
+                    after: Duration::from_millis(500),
+                    most: in_flight / 16,
+                    patience: Duration::from_millis(20),
+                }),
+            },
+            patient: BulkheadConfig { permits: 1024, max_waiting: 0, standing: None },
             breaker: BreakerConfig { consecutive_failures: 5, ..BreakerConfig::default() },
             probe_every: Duration::from_secs(2),
             retry_ratio: 0.1,

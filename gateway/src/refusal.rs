@@ -104,7 +104,8 @@ impl Refusal {
             }
             Refusal::Saturated(service) => Problem::new(503, "overloaded", "Too much at once")
                 .with_detail(format!("{} has as much to do as it can; nothing was done", service.name()))
-                .with_retry_after(SOON),
+                // Not all at the same moment.
+                .with_retry_after(SOON * rand::random_range(1..=3)),
             Refusal::Late(service) => {
                 Problem::new(504, "upstream-timeout", "A service did not answer in time")
                     .with_detail(format!(

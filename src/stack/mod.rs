@@ -16,6 +16,7 @@ use viscount_chassis::{
     open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
     thread_name::name_this_thread,
+    thread_priority::put_this_thread_ahead,
 };
 use viscount_gateway::{Auth, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
 use viscount_identity::FirstAdmin;
@@ -132,7 +133,13 @@ impl Stack {
         let mut config = GatewayConfig::from_env(env)?;
         config.upstreams = upstreams;
         config.auth = Auth::Shared(verifier);
-        let (gateway, arbiter) = on_own_thread("gateway", move || viscount_gateway::start(config)).await?;
+        let start = move || {
+            if !put_this_thread_ahead() {
+                tracing::debug!("the gateway's thread is not put ahead of the others: not allowed");
+            }
+            viscount_gateway::start(config)
+        };
+        let (gateway, arbiter) = on_own_thread("gateway", start).await?;
         let gateway = gateway.map_err(|error| Failure::Usage(error.to_string()))?;
         self.endpoints.gateway = Some(format!("http://{}", gateway.addr()));
         self.gateway = Some((gateway, arbiter));

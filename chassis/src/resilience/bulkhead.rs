@@ -1,18 +1,23 @@
 //! A bound on calls under way, with a bounded queue in front.
+//!
+//! A queue is there to smooth bursts. One that stays is of no use: everybody waits as long as the queue is, and no more
+//! work gets done (Nichols and Jacobson, *Controlling Queue Delay*, ACM Queue 10(5), 2012). So a queue that has not been
+//! empty for a while is kept short, and whoever waits in it gives up soon (the rule for servers: Maurer, *Fail at
+//! Scale*, ACM Queue 13(8), 2015).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use metrics::Gauge;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use super::config::BulkheadConfig;
+use super::config::{BulkheadConfig, StandingQueue};
 
 pub(super) struct Bulkhead {
     permits: Semaphore,
     size: usize,
-    waiting: AtomicUsize,
-    max_waiting: usize,
+    queue: Queue,
     in_use: Gauge,
 }
 
@@ -25,11 +30,11 @@ pub(super) struct Place<'a> {
 impl Bulkhead {
     pub(super) fn new(config: BulkheadConfig, in_use: Gauge) -> Self {
         let size = config.permits.clamp(1, Semaphore::MAX_PERMITS);
+        let BulkheadConfig { max_waiting, standing, .. } = config;
         Bulkhead {
             permits: Semaphore::new(size),
             size,
-            waiting: AtomicUsize::new(0),
-            max_waiting: config.max_waiting,
+            queue: Queue { max_waiting, standing, line: Mutex::default() },
             in_use,
         }
     }
@@ -39,9 +44,15 @@ impl Bulkhead {
         if let Ok(permit) = self.permits.try_acquire() {
             return Some(self.place(permit));
         }
-        let _waiter = Waiter::join(&self.waiting, self.max_waiting)?;
-        let permit = timeout_at(deadline, self.permits.acquire()).await.ok()?.ok()?;
+        let (_waiter, patience) = self.queue.join(Instant::now())?;
+        let until = patience.map_or(deadline, |patience| deadline.min(Instant::now() + patience));
+        let permit = timeout_at(until, self.permits.acquire()).await.ok()?.ok()?;
         Some(self.place(permit))
+    }
+
+    /// Whether the next call would be refused without a wait.
+    pub(super) fn is_shut(&self) -> bool {
+        self.permits.available_permits() == 0 && self.queue.is_shut(Instant::now())
     }
 
     pub(super) fn in_use(&self) -> usize {
@@ -60,20 +71,57 @@ impl Drop for Place<'_> {
     }
 }
 
-/// One who waits; leaves the queue on drop, also when the caller gives up.
-struct Waiter<'a>(&'a AtomicUsize);
+struct Queue {
+    max_waiting: usize,
+    standing: Option<StandingQueue>,
+    line: Mutex<Line>,
+}
 
-impl<'a> Waiter<'a> {
-    fn join(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
-        waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < most).then_some(now + 1))
-            .ok()?;
-        Some(Waiter(waiting))
+#[derive(Default)]
+struct Line {
+    waiting: usize,
+    /// Since when somebody has been waiting without a break.
+    since: Option<Instant>,
+}
+
+impl Queue {
+    /// A place in the queue, and how long to stay in it; `None` where it is full.
+    fn join(&self, now: Instant) -> Option<(Waiter<'_>, Option<Duration>)> {
+        let mut line = self.line.lock();
+        let (most, patience) = self.bounds(&line, now);
+        if line.waiting >= most {
+            return None;
+        }
+        line.waiting += 1;
+        line.since.get_or_insert(now);
+        Some((Waiter(self), patience))
+    }
+
+    fn is_shut(&self, now: Instant) -> bool {
+        let line = self.line.lock();
+        line.waiting >= self.bounds(&line, now).0
+    }
+
+    fn bounds(&self, line: &Line, now: Instant) -> (usize, Option<Duration>) {
+        match &self.standing {
+            None => (self.max_waiting, None),
+            Some(rule) if line.since.is_some_and(|since| now.duration_since(since) > rule.after) => {
+                (self.max_waiting.min(rule.most), Some(rule.patience))
+            }
+            Some(rule) => (self.max_waiting, Some(rule.after)),
+        }
     }
 }
 
+/// One who waits; leaves the queue on drop, also when the caller gives up.
+struct Waiter<'a>(&'a Queue);
+
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut line = self.0.line.lock();
+        line.waiting -= 1;
+        if line.waiting == 0 {
+            line.since = None;
+        }
     }
 }

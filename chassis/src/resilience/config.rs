@@ -14,6 +14,8 @@ pub struct GuardConfig {
     pub deadline: Duration,
     /// How many calls may be under way at once.
     pub bulkhead: BulkheadConfig,
+    /// A bulkhead of their own for [`Lane::Patient`](super::Lane::Patient) calls; none: they share the other one.
+    pub patient: Option<BulkheadConfig>,
     /// When to stop calling for a while.
     pub breaker: BreakerConfig,
     /// How often we may call at all, where the callee has such a limit.
@@ -29,6 +31,19 @@ pub struct BulkheadConfig {
     pub permits: usize,
     /// Callers who may wait; the next one is refused at once.
     pub max_waiting: usize,
+    /// What to do about a queue that does not end; none: everybody waits until the call's deadline.
+    pub standing: Option<StandingQueue>,
+}
+
+/// What becomes of a queue that stays: it gets short, so that a refusal comes at once and not after a long wait.
+#[derive(Debug, Clone, Copy)]
+pub struct StandingQueue {
+    /// A queue stays when it has not been empty for this long; also the longest wait in any queue.
+    pub after: Duration,
+    /// Then this many may wait,
+    pub most: usize,
+    /// this long.
+    pub patience: Duration,
 }
 
 /// When the breaker opens, and for how long.
@@ -82,13 +97,14 @@ pub struct RetryConfig {
 }
 
 impl GuardConfig {
-    /// The defaults under a name: 5 s, 64 at once with 64 waiting, breaker on, no limiter, no retry.
+    /// The defaults under a name: 5 s, 64 at once with 64 waiting in one lane, breaker on, no limiter, no retry.
     pub fn named(name: &'static str) -> Self {
         GuardConfig {
             name,
             instance: 0,
             deadline: Duration::from_secs(5),
             bulkhead: BulkheadConfig::default(),
+            patient: None,
             breaker: BreakerConfig::default(),
             limiter: None,
             retry: None,
@@ -98,7 +114,7 @@ impl GuardConfig {
 
 impl Default for BulkheadConfig {
     fn default() -> Self {
-        BulkheadConfig { permits: 64, max_waiting: 64 }
+        BulkheadConfig { permits: 64, max_waiting: 64, standing: None }
     }
 }
 

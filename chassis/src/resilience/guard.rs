@@ -22,12 +22,23 @@ use super::metrics::{GuardMetrics, Outcome, breaker_state, bulkhead_in_use};
 
 type DirectLimiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>;
 
+/// Which bulkhead a call goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Calls that end as soon as they can.
+    Usual,
+    /// Calls that are slow because their caller asked them to wait for something. They hold a place for seconds while
+    /// nobody works on them, so they must not take the places of the others.
+    Patient,
+}
+
 /// Deadline, bulkhead, breaker, limiter and budgeted retry around calls to one callee. Share it by `Arc`.
 pub struct Guard {
     name: &'static str,
     deadline: Duration,
     attempt_deadline: Option<Duration>,
     bulkhead: Bulkhead,
+    patient: Option<Bulkhead>,
     breaker: Breaker,
     limiter: Option<DirectLimiter>,
     retry: Option<Retry>,
@@ -42,12 +53,14 @@ struct Retry {
 impl Guard {
     /// A guard with everything at rest.
     pub fn new(config: GuardConfig) -> Self {
-        let GuardConfig { name, instance, deadline, bulkhead, breaker, limiter, retry } = config;
+        let GuardConfig { name, instance, deadline, breaker, limiter, retry, .. } = config;
+        let bulkhead = |config| Bulkhead::new(config, bulkhead_in_use(name, instance));
         Guard {
             name,
             deadline,
             attempt_deadline: retry.and_then(|retry| retry.attempt_deadline),
-            bulkhead: Bulkhead::new(bulkhead, bulkhead_in_use(name, instance)),
+            bulkhead: bulkhead(config.bulkhead),
+            patient: config.patient.map(bulkhead),
             breaker: Breaker::new(breaker, breaker_state(name, instance)),
             limiter: limiter.map(direct_limiter),
             retry: retry.map(Retry::new),
@@ -77,6 +90,22 @@ impl Guard {
         &self,
         deadline: Duration,
         idempotent: bool,
+        attempt: F,
+        classify: fn(&Result<T, E>) -> Verdict,
+    ) -> Result<T, CallError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.call_in(Lane::Usual, deadline, idempotent, attempt, classify).await
+    }
+
+    /// [`Guard::call_within`] through one of the bulkheads.
+    pub async fn call_in<T, E, F, Fut>(
+        &self,
+        lane: Lane,
+        deadline: Duration,
+        idempotent: bool,
         mut attempt: F,
         classify: fn(&Result<T, E>) -> Verdict,
     ) -> Result<T, CallError<E>>
@@ -90,7 +119,7 @@ impl Guard {
         }
         let mut pauses = None;
         loop {
-            let (result, transient) = self.attempt(deadline, &mut attempt, classify).await;
+            let (result, transient) = self.attempt(self.lane(lane), deadline, &mut attempt, classify).await;
             if !(idempotent && transient) {
                 return result;
             }
@@ -107,7 +136,20 @@ impl Guard {
 
     /// Calls under way.
     pub fn in_use(&self) -> usize {
-        self.bulkhead.in_use()
+        self.bulkhead.in_use() + self.patient.as_ref().map_or(0, Bulkhead::in_use)
+    }
+
+    /// Whether the next call of this lane would be refused at once for want of a place. Cheap: to be asked before
+    /// anything is spent on a call.
+    pub fn is_shut(&self, lane: Lane) -> bool {
+        self.lane(lane).is_shut()
+    }
+
+    fn lane(&self, lane: Lane) -> &Bulkhead {
+        match lane {
+            Lane::Usual => &self.bulkhead,
+            Lane::Patient => self.patient.as_ref().unwrap_or(&self.bulkhead),
+        }
     }
 
     /// Who is called.
@@ -118,6 +160,7 @@ impl Guard {
     /// One attempt, and whether it failed in a way that may pass.
     async fn attempt<T, E, F, Fut>(
         &self,
+        bulkhead: &Bulkhead,
         deadline: Instant,
         call: &mut F,
         classify: fn(&Result<T, E>) -> Verdict,
@@ -137,7 +180,7 @@ impl Guard {
         if let Some(retry_after) = self.limited() {
             return refuse(Outcome::Limited, CallError::Limited { retry_after });
         }
-        let Some(_place) = self.bulkhead.enter(deadline).await else {
+        let Some(_place) = bulkhead.enter(deadline).await else {
             return refuse(Outcome::Saturated, CallError::Saturated);
         };
         let ticket = match self.breaker.admit() {

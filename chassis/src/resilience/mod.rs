@@ -32,7 +32,9 @@ mod tests;
 
 pub use breaker::BreakerState;
 pub use budget::RetryBudget;
-pub use config::{BreakerConfig, BulkheadConfig, FailureRate, GuardConfig, LimiterConfig, RetryConfig};
+pub use config::{
+    BreakerConfig, BulkheadConfig, FailureRate, GuardConfig, LimiterConfig, RetryConfig, StandingQueue,
+};
 pub use error::{CallError, Verdict};
-pub use guard::Guard;
+pub use guard::{Guard, Lane};
 pub use keyed_limiter::{Allowance, KeyedLimiter, LimitKey, RatePolicy, Refusal};

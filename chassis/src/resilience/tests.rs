@@ -197,7 +197,7 @@ async fn a_late_answer_from_before_the_opening_does_not_close_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bulkhead_bounds_calls_and_those_who_wait() {
-    let bulkhead = BulkheadConfig { permits: 2, max_waiting: 3 };
+    let bulkhead = BulkheadConfig { permits: 2, max_waiting: 3, standing: None };
     let guard = Arc::new(Guard::new(GuardConfig { bulkhead, ..config() }));
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let callers = (0..10).map(|_| {
@@ -219,9 +219,99 @@ async fn the_bulkhead_bounds_calls_and_those_who_wait() {
     assert_eq!(guard.in_use(), 0);
 }
 
+/// A guard with one place, which is taken until the future that comes with it ends.
+fn hogged(standing: StandingQueue, for_long: Duration) -> (Arc<Guard>, impl Future<Output = ()>) {
+    let bulkhead = BulkheadConfig { permits: 1, max_waiting: 100, standing: Some(standing) };
+    let guard = Arc::new(Guard::new(GuardConfig { bulkhead, ..config() }));
+    let hog = {
+        let guard = guard.clone();
+        async move {
+            let call = || async {
+                tokio::time::sleep(for_long).await;
+                Ok(1)
+            };
+            let _ = guard.call_within(100 * SECOND, false, call, classify).await;
+        }
+    };
+    (guard, hog)
+}
+
+const SHORT: StandingQueue =
+    StandingQueue { after: Duration::from_millis(500), most: 2, patience: Duration::from_millis(20) };
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_ends_soon_lets_everybody_wait() {
+    let (guard, hog) = hogged(SHORT, 400 * MS);
+    let hog = tokio::spawn(hog);
+    tokio::task::yield_now().await;
+    let started = Instant::now();
+    let callers = (0..50).map(|_| guard.call(false, || async { Ok(1) }, classify));
+    assert!(join_all(callers).await.iter().all(Result::is_ok));
+    assert_eq!(started.elapsed(), 400 * MS);
+    hog.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_stays_is_kept_short_and_refuses_soon() {
+    let (guard, hog) = hogged(SHORT, 3 * SECOND);
+    let hog = tokio::spawn(hog);
+    tokio::task::yield_now().await;
+    let ask = {
+        let guard = guard.clone();
+        move || {
+            let guard = guard.clone();
+            tokio::spawn(async move {
+                let started = Instant::now();
+                let answer = guard.call_within(50 * SECOND, false, || async { Ok(1) }, classify).await;
+                (answer, started.elapsed())
+            })
+        }
+    };
+    // The second joins before the first gives up, so the queue is never empty.
+    let mut early = vec![ask()];
+    tokio::time::sleep(400 * MS).await;
+    early.push(ask());
+    tokio::time::sleep(200 * MS).await;
+    assert!(!guard.is_shut(Lane::Usual), "two may still wait, and one does");
+    let (joins, refused) = (ask(), ask());
+    assert_eq!(refused.await.unwrap(), (Err(CallError::Saturated), Duration::ZERO));
+    assert!(guard.is_shut(Lane::Usual));
+    let (answer, waited) = joins.await.unwrap();
+    assert_eq!(answer, Err(CallError::Saturated));
+    assert!((20..=21).contains(&waited.as_millis()), "{waited:?}");
+    for early in early {
+        let (answer, waited) = early.await.unwrap();
+        assert_eq!(answer, Err(CallError::Saturated));
+        assert!(waited <= 501 * MS, "{waited:?}");
+    }
+    // Once the queue was empty, there is patience again.
+    hog.await.unwrap();
+    assert!(!guard.is_shut(Lane::Usual));
+    assert_eq!(guard.call(false, || async { Ok(1) }, classify).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn patient_calls_do_not_take_the_places_of_the_others() {
+    let one = BulkheadConfig { permits: 1, max_waiting: 0, standing: None };
+    let guard = Guard::new(GuardConfig { bulkhead: one, patient: Some(one), ..config() });
+    let hog = guard.call_in(Lane::Patient, 10 * SECOND, false, pending::<Answer>, classify);
+    let others = async {
+        assert_eq!(guard.call(false, || async { Ok(1) }, classify).await, Ok(1));
+        assert!(guard.is_shut(Lane::Patient) && !guard.is_shut(Lane::Usual));
+        let more = guard.call_in(Lane::Patient, SECOND, false, || async { Ok(1) }, classify).await;
+        assert_eq!(more, Err(CallError::Saturated));
+        assert_eq!(guard.in_use(), 1);
+    };
+    tokio::select! {
+        biased;
+        _ = hog => panic!("hangs"),
+        () = others => {}
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_longer_than_the_deadline_was_never_sent() {
-    let bulkhead = BulkheadConfig { permits: 1, max_waiting: 1 };
+    let bulkhead = BulkheadConfig { permits: 1, max_waiting: 1, standing: None };
     let guard = Guard::new(GuardConfig { bulkhead, ..config() });
     let hog = guard.call_within(10 * SECOND, false, pending::<Answer>, classify);
     let sent = AtomicUsize::new(0);

@@ -10,6 +10,7 @@ use viscount_chassis::telemetry::{TraceContext, current_trace, in_trace};
 
 use super::{Door, Found};
 use crate::metrics::Held;
+use crate::refusal::Refusal;
 use crate::routes::ROUTES;
 use crate::server::Peer;
 use crate::wire::body::Body;
@@ -34,8 +35,13 @@ impl Door {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let mut found = Found::default();
         let result = self.pass(&peer, request, &trail, &mut found).await;
+        let mut turned_away = false;
         let mut response = result.unwrap_or_else(|refusal| {
             self.metrics.refused(&refusal);
+            turned_away = matches!(refusal, Refusal::Saturated(_) | Refusal::Limited(_));
+            if turned_away {
+                self.turned_away.add(refusal.label());
+            }
             refusal.into_response(&trail, uri.path())
         });
         if let Some(within) = found.within {
@@ -44,14 +50,21 @@ impl Door {
         response.headers_mut().insert(X_REQUEST_ID, trail.request_id.clone());
         let took = started.elapsed();
         self.metrics.answered(found.route, response.status(), took);
-        log(&method, found.route, response.status(), took, &trail);
+        log(&method, found.route, response.status(), took, &trail, turned_away);
         response
     }
 }
 
 /// One line for each request, loud as it deserves: successes at debug, since a line costs about as much as passing a
-/// request on, and the metrics count them. The path is the route's template: no ids, no query, no tickets.
-fn log(method: &Method, route: Option<usize>, status: StatusCode, took: Duration, trail: &Trail) {
+/// request on, and the metrics count them. Those turned away are told by number (see `tally`). The path is the route's template: no ids, no query, no tickets.
+fn log(
+    method: &Method,
+    route: Option<usize>,
+    status: StatusCode,
+    took: Duration,
+    trail: &Trail,
+    turned_away: bool,
+) {
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
@@ -66,6 +79,7 @@ fn log(method: &Method, route: Option<usize>, status: StatusCode, took: Duration
         };
     }
     match status.as_u16() {
+        _ if turned_away => line!(debug),
         500.. => line!(warn),
         400.. => line!(info),
         _ => line!(debug),

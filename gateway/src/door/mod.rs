@@ -1,15 +1,20 @@
 //! What happens to a request between the client and a service, in order:
 //!
-//! framing and headers are sane → the path is sane → the address is within its limit → the path leads somewhere →
-//! the token is good and its role suffices → the caller is within its limit → the body may be sent → forward.
+//! framing and headers are sane → the path is sane → where it leads there is a place → the address is within its limit →
+//! the path leads somewhere → the token is good and its role suffices → the caller is within its limit → the body may be
+//! sent → forward.
 //!
-//! Each step that fails is a `Refusal`; whatever comes out gets the request's id.
+//! Each step that fails is a `Refusal`; whatever comes out gets the request's id. Under a flood most requests are
+//! refused, and each refusal takes from what is left for the others: so a service that has no place is found out first,
+//! before anything is looked up, and refusals for want of a place or of an allowance are not logged one by one.
 
 mod answer;
 mod auth;
 mod limits;
+mod tally;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
@@ -17,7 +22,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use viscount_chassis::auth::Verifier;
-use viscount_chassis::resilience::KeyedLimiter;
+use viscount_chassis::resilience::{KeyedLimiter, Lane};
 
 use crate::config::{CallConfig, ClientConfig, GatewayConfig};
 use crate::metrics::{Held, Metrics};
@@ -31,6 +36,7 @@ use crate::wire::trail::{TRACEPARENT, Trail, X_REQUEST_ID};
 use crate::wire::{headers, path};
 use auth::admit;
 use limits::{Limits, Within};
+use tally::Tally;
 
 /// Everything a request meets. One per gateway, shared by all connections.
 pub(crate) struct Door {
@@ -40,6 +46,7 @@ pub(crate) struct Door {
     upstream: Arc<Upstream>,
     own: OwnAnswers,
     metrics: Metrics,
+    turned_away: Tally,
     calls: CallConfig,
     clients: ClientConfig,
     phase: PhaseWatch,
@@ -62,6 +69,7 @@ impl Door {
             own: OwnAnswers::new(upstream.clone(), phase.clone()),
             upstream,
             metrics: Metrics::new(ROUTES),
+            turned_away: Tally::new(),
             calls: config.calls.clone(),
             clients: config.clients.clone(),
             phase,
@@ -109,6 +117,13 @@ impl Door {
             Match::Unknown => Err(Refusal::UnknownPath),
         };
         found.route = position.as_ref().ok().copied();
+        let wait = answer::wished_wait(request.headers());
+        let lane = if wait.is_zero() { Lane::Usual } else { Lane::Patient };
+        if let Some(Target::Service(service)) = found.route.map(|route| ROUTES[route].target)
+            && self.upstream.is_shut(service, lane)
+        {
+            return Err(Refusal::Saturated(service));
+        }
         let limit = position.as_ref().map_or(LimitClass::Read, |position| ROUTES[*position].limit);
         let address = match limit {
             // Orchestrators and scrapers ask in a fixed rhythm, and must hear the truth above all under a flood.
@@ -123,7 +138,7 @@ impl Door {
             Target::Service(service) => service,
             Target::NamedService => named_service(request.uri().query())?,
         };
-        self.forward(service, route, peer, request, trail).await
+        self.forward(service, route, peer, request, trail, wait).await
     }
 
     async fn forward(
@@ -133,6 +148,7 @@ impl Door {
         peer: &Arc<Peer>,
         mut request: Request<Incoming>,
         trail: &Trail,
+        wait: Duration,
     ) -> Result<Response<Body>, Refusal> {
         if content_length(request.headers()).is_some_and(|length| length > route.max_body) {
             return Err(Refusal::BodyTooLarge(route.max_body));
@@ -148,7 +164,7 @@ impl Door {
         if let Some(traceparent) = trail.traceparent() {
             parts.headers.insert(TRACEPARENT, traceparent);
         }
-        let deadline = route.deadline.min(self.calls.deadline_at_most) + answer::wished_wait(&parts.headers);
+        let deadline = route.deadline.min(self.calls.deadline_at_most) + wait;
         let body_until = Instant::now() + self.clients.body_read.min(deadline / 2);
         let call = Call {
             // What a HEAD asks for is the head of a GET's answer; hyper leaves the body out.
@@ -157,6 +173,7 @@ impl Door {
             headers: parts.headers,
             body: Upload::new(body, route.max_body, body_until),
             deadline,
+            lane: if wait.is_zero() { Lane::Usual } else { Lane::Patient },
             max_body: route.max_body,
         };
         let mut response = self.upstream.send(service, call).await?;

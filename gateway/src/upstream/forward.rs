@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
-use viscount_chassis::resilience::{CallError, Verdict};
+use viscount_chassis::resilience::{CallError, Lane, Verdict};
 
 use super::pool::{Instance, Pool};
 use crate::config::{CallConfig, Upstreams};
@@ -35,6 +35,7 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Upload,
     pub(crate) deadline: Duration,
+    pub(crate) lane: Lane,
     /// The largest body of the route, for the refusal's text.
     pub(crate) max_body: u64,
 }
@@ -47,7 +48,7 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.keep_idle)
-            .pool_max_idle_per_host(config.bulkhead.permits)
+            .pool_max_idle_per_host(config.bulkhead.permits + config.patient.permits)
             // hyper-util sends again what it could not even begin to send: safe for every method.
             .retry_canceled_requests(true)
             .build(connector);
@@ -59,6 +60,11 @@ impl Upstream {
         &self.pools
     }
 
+    /// Whether a request would be refused as [`Refusal::Saturated`], asked before anything is spent on it.
+    pub(crate) fn is_shut(&self, service: Service, lane: Lane) -> bool {
+        self.pool(service).is_shut(lane)
+    }
+
     fn pool(&self, service: Service) -> &Pool {
         &self.pools[service.index()]
     }
@@ -68,7 +74,7 @@ impl Upstream {
         let pool = self.pool(service);
         pool.retries.deposit();
         let until = Instant::now() + call.deadline;
-        let Call { method, target, headers, body, max_body, .. } = call;
+        let Call { method, target, headers, body, max_body, lane, .. } = call;
         let bodiless = hyper::body::Body::is_end_stream(&body);
         let safe = bodiless && (method == Method::GET || method == Method::HEAD);
         let (mut headers, body) = (Some(headers), UploadHome::new(body));
@@ -85,7 +91,7 @@ impl Upstream {
                 self.client.request(request(instance, &method, &target, headers, body.lend()))
             };
             let left = until.saturating_duration_since(Instant::now());
-            let failure = match instance.guard.call_within(left, false, attempt, verdict).await {
+            let failure = match instance.guard.call_in(lane, left, false, attempt, verdict).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };

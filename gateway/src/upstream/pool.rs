@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::uri::Authority;
-use viscount_chassis::resilience::{BreakerState, Guard, GuardConfig, RetryBudget};
+use viscount_chassis::resilience::{BreakerState, Guard, GuardConfig, Lane, RetryBudget};
 
 use crate::config::CallConfig;
 use crate::routes::Service;
@@ -44,6 +44,7 @@ impl Pool {
             let guard = GuardConfig {
                 instance,
                 bulkhead: config.bulkhead,
+                patient: Some(config.patient),
                 breaker: config.breaker,
                 ..GuardConfig::named(service.name())
             };
@@ -56,6 +57,11 @@ impl Pool {
             retries: RetryBudget::new(config.retry_ratio, 10),
             next: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether no instance has a place for one more request of this kind.
+    pub(crate) fn is_shut(&self, lane: Lane) -> bool {
+        !self.instances.is_empty() && self.instances.iter().all(|instance| instance.guard.is_shut(lane))
     }
 
     /// The instance to ask next, other than those already `tried` (a bit for each of the first 64).

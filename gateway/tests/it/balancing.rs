@@ -149,6 +149,47 @@ async fn too_much_at_once_is_refused_while_the_rest_goes_on() {
     assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
 }
 
+#[tokio::test]
+async fn who_asked_to_wait_does_not_take_the_places_of_the_others() {
+    let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Semaphore::new(0)));
+    let service = TestService::answering({
+        let (begun, go) = (begun.clone(), go.clone());
+        move |request: http::Request<hyper::body::Incoming>| {
+            let (begun, go) = (begun.clone(), go.clone());
+            async move {
+                if request.headers().contains_key("prefer") {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    go.acquire().await.unwrap().forget();
+                }
+                text_answer("done")
+            }
+        }
+    })
+    .await;
+    let gateway = TestGateway::to(orders(&[service.addr]), |config| {
+        config.calls.bulkhead.permits = 1;
+        config.calls.bulkhead.max_waiting = 0;
+        config.calls.patient.permits = 2;
+    })
+    .await;
+    let waiting = || async {
+        let request = gateway.http.get(gateway.url("/v1/orders")).bearer_auth(gateway.token(Role::Customer));
+        request.header("prefer", "wait=5").send().await.unwrap()
+    };
+    let others = async {
+        until("two to wait", async || begun.load(Ordering::SeqCst) == 2).await;
+        assert_eq!(gateway.get_as(Role::Customer, "/v1/orders").await.status(), 200);
+        let refused = waiting().await;
+        assert_eq!(refused.status(), 503);
+        let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=3).contains(&after));
+        assert_eq!(problem(refused).await["type"], "/problems/overloaded");
+        go.add_permits(2);
+    };
+    let (first, second, ()) = tokio::join!(waiting(), waiting(), others);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+}
+
 /// Answers the first request of each connection and dies on the second, having read it.
 async fn closes_when_reused() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

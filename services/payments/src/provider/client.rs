@@ -101,7 +101,11 @@ impl Provider {
         }
         let guard = Guard::new(GuardConfig {
             deadline: config.timeout,
-            bulkhead: BulkheadConfig { permits: config.concurrency, max_waiting: config.concurrency * 4 },
+            bulkhead: BulkheadConfig {
+                permits: config.concurrency,
+                max_waiting: config.concurrency * 4,
+                standing: None,
+            },
             // Orders wait for the provider to come back: it is probed every few seconds.
             breaker: BreakerConfig {
                 consecutive_failures: 10,
