@@ -56,7 +56,11 @@ impl Cache {
         let Ok(_asking) = tokio::time::timeout(WAIT, self.asking.lock()).await else {
             // What was known before is better than nothing; and nothing is a document too.
             return self.known().map_or_else(
-                || merge(upstream.pools().iter().map(|pool| (pool.service, None)).collect()).to_string().into(),
+                || {
+                    merge(upstream.pools().iter().map(|pool| (pool.service, None)).collect())
+                        .to_string()
+                        .into()
+                },
                 |known| known.document,
             );
         };

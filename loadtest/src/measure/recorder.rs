@@ -7,11 +7,12 @@
 //! generator or the server is behind, the waiting is part of it, so that a stall cannot hide the requests that it held
 //! back (coordinated omission, Gil Tene). The *service time* counts from the moment it was sent.
 //!
-//! Requests that were meant to start during the warm-up are in the line of their second, and nowhere else.
+//! Requests that were meant to start during the warm-up are in the line of their second, and nowhere else; rates count what
+//! ended well between the end of the warm-up and the end of the load, since time and CPU are those of this stretch.
 
 use std::{
     cell::{Ref, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -26,6 +27,14 @@ use super::histogram::{Quantiles, histogram, millis, record};
 const KINDS: usize = 64;
 /// The kind of what is counted together.
 const OTHER: &str = "other";
+
+/// Names under which requests are written down.
+pub const OPERATIONS: [&str; 13] = [
+    "browse", "search", "product", "order", "hot", "retry", "cancel", "look", "refund", "follow", "login",
+    "me", "history",
+];
+/// Journeys that were never begun: no request, but a failure all the same.
+const ARRIVAL: &str = "arrival";
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +60,8 @@ pub struct Operation {
     pub count: u64,
     /// Those that ended as they were meant to.
     pub good: u64,
+    /// Requests that ended well between the end of the warm-up and the end of the load, whenever they began.
+    pub good_measured: u64,
     /// Those that were told to come later: 429 and 503.
     pub refused: u64,
     /// Refusals that did not say when to come again.
@@ -61,12 +72,14 @@ pub struct Operation {
     pub problems: BTreeMap<String, u64>,
     /// Requests without an answer, by reason.
     pub broken: BTreeMap<String, u64>,
-    /// From the intended start to the end, however it ended, refusals apart: their speed is no merit.
+    /// From the intended start to the answer, refusals and failures apart: their speed is no merit.
     pub latency: Histogram<u64>,
-    /// From sending to the end, refusals apart.
+    /// From sending to the answer, refusals and failures apart.
     pub service: Histogram<u64>,
     /// From the intended start to the refusal.
     pub refusal: Histogram<u64>,
+    /// From the intended start to the failure: no answer, a wrong one, or one that the server calls its own fault.
+    pub failure: Histogram<u64>,
 }
 
 /// One second of the load, counted from its begin, warm-up included.
@@ -146,6 +159,10 @@ struct Seen {
     /// Latencies of the requests that ended in the second that goes on.
     now: (usize, Histogram<u64>),
     accepted: Vec<Accepted>,
+    /// Orders accepted between the end of the warm-up and the end of the load.
+    accepted_measured: u64,
+    /// When orders were completed that were changed again later.
+    completed: HashMap<OrderId, Timestamp>,
     streams: Streams,
     behind: Histogram<u64>,
     users: (usize, usize),
@@ -162,6 +179,8 @@ impl Recorder {
             seconds: Vec::new(),
             now: (0, histogram()),
             accepted: Vec::new(),
+            accepted_measured: 0,
+            completed: HashMap::new(),
             streams: Streams { delivery: histogram(), open: 0, most: 0 },
             behind: histogram(),
             users: (0, 0),
@@ -200,7 +219,7 @@ impl Recorder {
         seen.second(began, sent).started += 1;
         seen.totals.requests += 1;
         let refused = outcome.is_refusal();
-        if !refused {
+        if !refused && !outcome.is_failure() {
             seen.latency(began, ended, latency);
         }
         let second = seen.second(began, ended);
@@ -214,11 +233,27 @@ impl Recorder {
             _ if refused => seen.totals.refused += 1,
             _ => seen.totals.failed += 1,
         }
+        if matches!(outcome, Outcome::Good(_)) && seen.is_measured(ended, self.warm_up) {
+            seen.operation(operation).good_measured += 1;
+        }
         if intended.saturating_duration_since(began) < self.warm_up {
             return;
         }
         let service = ended.saturating_duration_since(sent);
         seen.operation(operation).add(latency, service, outcome);
+    }
+
+    /// A journey that was meant to begin at this moment never did: a failure that took no time.
+    pub fn not_begun(&self, intended: Instant, why: &str) {
+        let mut seen = self.seen.borrow_mut();
+        let Some((began, _)) = seen.began else { return };
+        seen.totals.failed += 1;
+        seen.second(began, Instant::now()).failed += 1;
+        if intended.saturating_duration_since(began) >= self.warm_up {
+            let arrival = seen.operation(ARRIVAL);
+            arrival.count += 1;
+            count(&mut arrival.broken, why);
+        }
     }
 
     /// A 201 was seen; the order is looked for in the history afterwards.
@@ -227,7 +262,23 @@ impl Recorder {
         let Some((began, _)) = seen.began else { return };
         let measured = intended.saturating_duration_since(began) >= self.warm_up;
         seen.accepted.push(Accepted { order, customer, measured });
+        seen.accepted_measured += u64::from(seen.is_measured(Instant::now(), self.warm_up));
         seen.totals.accepted += 1;
+    }
+
+    /// An order was seen completed, since this moment by the platform's clock. Its history forgets that when it is changed again.
+    pub fn completed(&self, order: OrderId, since: Timestamp) {
+        self.seen.borrow_mut().completed.entry(order).or_insert(since);
+    }
+
+    /// When an order was completed, if that was seen.
+    pub fn completed_at(&self, order: OrderId) -> Option<Timestamp> {
+        self.seen.borrow().completed.get(&order).copied()
+    }
+
+    /// Orders accepted between the end of the warm-up and the end of the load.
+    pub fn accepted_measured(&self) -> u64 {
+        self.seen.borrow().accepted_measured
     }
 
     /// A message of a stream has arrived so long after what it tells happened.
@@ -345,7 +396,14 @@ impl Recorder {
 }
 
 impl Seen {
+    /// Whether a moment is after the warm-up, and not after the load.
+    fn is_measured(&self, at: Instant, warm_up: Duration) -> bool {
+        let warm = self.began.is_some_and(|(began, _)| at.saturating_duration_since(began) >= warm_up);
+        warm && self.ended.is_none_or(|ended| at <= ended)
+    }
+
     fn operation(&mut self, name: &'static str) -> &mut Operation {
+        debug_assert!(name == ARRIVAL || OPERATIONS.contains(&name), "{name}");
         let known =
             self.operations.iter().position(|(known, _)| std::ptr::eq(*known, name) || *known == name);
         let at = known.unwrap_or_else(|| {
@@ -410,6 +468,15 @@ impl Outcome<'_> {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Problem { status: 429 | 503, .. })
     }
+
+    /// Whether there is no answer to speak of: a connection that is refused at once is not a quick shop.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Good(_) => false,
+            Self::Problem { status, .. } => *status >= 500 && !self.is_refusal(),
+            Self::Broken(_) => true,
+        }
+    }
 }
 
 impl Operation {
@@ -417,6 +484,7 @@ impl Operation {
         Self {
             count: 0,
             good: 0,
+            good_measured: 0,
             refused: 0,
             refused_without_time: 0,
             statuses: BTreeMap::new(),
@@ -425,6 +493,7 @@ impl Operation {
             latency: histogram(),
             service: histogram(),
             refusal: histogram(),
+            failure: histogram(),
         }
     }
 
@@ -433,6 +502,8 @@ impl Operation {
         if outcome.is_refusal() {
             self.refused += 1;
             record(&mut self.refusal, latency);
+        } else if outcome.is_failure() {
+            record(&mut self.failure, latency);
         } else {
             record(&mut self.latency, latency);
             record(&mut self.service, service);
@@ -535,13 +606,54 @@ mod tests {
         assert_eq!(order.problems.len(), 3);
         assert_eq!(order.broken["no answer"], 1);
         assert_eq!(
-            (order.latency.len(), order.refusal.len()),
-            (3, 2),
-            "refusals have a histogram of their own"
+            (order.latency.len(), order.service.len(), order.refusal.len(), order.failure.len()),
+            (2, 2, 2, 1),
+            "refusals and failures have histograms of their own"
         );
         drop(operations);
         let second = recorder.seconds()[0].clone();
         assert_eq!((second.started, second.good, second.refused, second.failed), (5, 1, 2, 2));
+    }
+
+    #[test]
+    fn a_quick_failure_is_not_a_quick_answer() {
+        let (recorder, began) = begun(Duration::ZERO);
+        recorder.request_at("order", began, began, began + 80 * MS, Outcome::Good(201));
+        for outcome in
+            [Outcome::Broken("no connection"), problem(500, "/problems/internal"), problem(502, "x")]
+        {
+            recorder.request_at("order", began, began, began + MS, outcome);
+        }
+        recorder.not_begun(began, "too many under way");
+        let operations = recorder.operations();
+        let order = &operations[0].1;
+        assert_eq!((order.latency.len(), order.failure.len()), (1, 3));
+        let (name, arrival) = &operations[1];
+        assert_eq!((*name, arrival.count, arrival.broken["too many under way"]), ("arrival", 1, 1));
+        assert_eq!((arrival.latency.len(), arrival.failure.len()), (0, 0), "it took no time at all");
+        drop(operations);
+        let second = recorder.seconds()[0].clone();
+        assert_eq!((second.started, second.failed), (4, 4));
+        assert!(second.p50_ms >= 79.0, "{} ms", second.p50_ms);
+    }
+
+    #[test]
+    fn rates_count_what_ended_well_within_the_measured_time() {
+        let (recorder, began) = begun(SECOND);
+        let good = Outcome::Good(200);
+        let browse = |from, to| recorder.request_at("browse", began + from, began + from, began + to, good);
+        browse(Duration::ZERO, 500 * MS);
+        browse(900 * MS, 1_100 * MS);
+        browse(1_200 * MS, 1_300 * MS);
+        recorder.seen.borrow_mut().ended = Some(began + 2 * SECOND);
+        browse(1_900 * MS, 2_100 * MS);
+        let operations = recorder.operations();
+        let browse = &operations[0].1;
+        assert_eq!(
+            (browse.good, browse.good_measured),
+            (2, 2),
+            "the second and third, not the third and fourth"
+        );
     }
 
     #[test]

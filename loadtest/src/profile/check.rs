@@ -211,6 +211,10 @@ impl Check<'_> {
             (raw.final_within > 0.0 && raw.final_within <= LONGEST, "final_within: must be above 0"),
             (raw.streams <= 50_000, "streams: must be 50000 at most"),
             (
+                raw.settle || !raw.sets_peak,
+                "sets_peak: with `settle = false` its orders are not known when the next phase needs the peak",
+            ),
+            (
                 raw.replay == raw.journey.is_empty(),
                 "needs a [[phase.journey]], or `replay = true`, and not both",
             ),
@@ -421,11 +425,11 @@ impl Check<'_> {
         let step = match name.as_str() {
             "browse" => {
                 let Pages { pages } = self.fields(table, at, place)?;
-                Step::Browse { pages: pages.unwrap_or(1) }
+                Step::Browse { pages: self.at_least_one(pages, "pages", at, place)? }
             }
             "product" => {
                 let Times { times } = self.fields(table, at, place)?;
-                Step::Product { times: times.unwrap_or(1) }
+                Step::Product { times: self.at_least_one(times, "times", at, place)? }
             }
             "order" => {
                 let Order { payment, wait } = self.fields(table, at, place)?;
@@ -433,10 +437,11 @@ impl Check<'_> {
             }
             "hot" => {
                 let Hot { products, pieces } = self.fields(table, at, place)?;
-                Step::Hot {
-                    products: products.unwrap_or(1).max(1),
-                    pieces: pieces.unwrap_or(1).clamp(1, 1_000_000),
+                let pieces = self.at_least_one(pieces, "pieces", at, place)?;
+                if pieces > 1_000_000 {
+                    return Err(self.wrong(at, place, "pieces: a line has at most 1000000"));
                 }
+                Step::Hot { products: self.at_least_one(products, "products", at, place)?, pieces }
             }
             "refund" => {
                 let Refund { amount } = self.fields(table, at, place)?;
@@ -471,6 +476,22 @@ impl Check<'_> {
             }
         };
         Ok(step)
+    }
+
+    /// One when it is not said. Nothing of something would be a journey that spins without asking for anything.
+    fn at_least_one<T: From<u8> + PartialOrd>(
+        &self,
+        said: Option<T>,
+        key: &str,
+        at: usize,
+        place: &str,
+    ) -> Result<T, ProfileError> {
+        let number = said.unwrap_or_else(|| T::from(1));
+        if number >= T::from(1) {
+            Ok(number)
+        } else {
+            Err(self.wrong(at, place, format!("{key}: must be at least 1")))
+        }
     }
 
     /// Takes the name that says what a table is.
@@ -564,6 +585,36 @@ steps = [
                 "line 9: phase orders, journey 1, step 1 (browse): unknown field `page`",
             ),
             ("pages = 2", "pages = -2", "line 9: phase orders, journey 1, step 1 (browse): invalid value"),
+            (
+                "pages = 2",
+                "pages = 0",
+                "line 9: phase orders, journey 1, step 1 (browse): pages: must be at least 1",
+            ),
+            (
+                "do = \"order\"",
+                "do = \"hot\", pieces = 0",
+                "line 11: phase orders, journey 1, step 3 (hot): pieces: must be at least 1",
+            ),
+            (
+                "do = \"order\"",
+                "do = \"hot\", pieces = 2000000",
+                "line 11: phase orders, journey 1, step 3 (hot): pieces: a line has at most",
+            ),
+            (
+                "{ do = \"order\" }",
+                "{ do = \"order\" }, { do = \"product\", times = 0 }",
+                "step 4 (product): times: must be at least 1",
+            ),
+            (
+                "seconds = 10\n",
+                "seconds = 10\nsets_peak = true\nsettle = false\n",
+                "line 3: phase orders: sets_peak: with `settle = false`",
+            ),
+            (
+                "order.p99_ms",
+                "ordr.p99_ms",
+                "line 3: phase orders, objectives: ordr.p99_ms: there is no request ordr",
+            ),
             (
                 "[0.5, 2]",
                 "[2, 0.5]",

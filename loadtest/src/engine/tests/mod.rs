@@ -43,6 +43,8 @@ async fn phase(platform: &Platform, seed: u64, stop: &Stop, load: &str, steps: &
         phase: Rc::new(phase),
         name: "0".to_owned(),
         seed,
+        connections: open::CONNECTIONS,
+        sampler: None,
     };
     (world, running)
 }
@@ -60,11 +62,12 @@ async fn a_stall_is_seen_by_every_arrival_that_was_meant_to_be_served_in_it() {
     local(async {
         let platform = Platform::start().await;
         let load = "seconds = 1\nopen = { schedule = \"constant\", rate = 200 }";
-        let (_, running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "product" }"#).await;
+        let (_, mut running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "product" }"#).await;
+        running.connections = 4;
         let recorder = running.recorder.clone();
         recorder.begin();
         let schedule = Schedule::constant(200.0, 1.0);
-        let loading = open::run(Rc::new(running), &schedule, 4);
+        let loading = open::run(Rc::new(running), &schedule);
         tokio::join!(loading, stall_for_a_while(&platform));
         with(&recorder, "product", |product| {
             assert_eq!((product.count, product.good), (200, 200), "the schedule was kept");
