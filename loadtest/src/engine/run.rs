@@ -116,7 +116,8 @@ async fn half(baseline: &mut Option<Measuring>, when: &str, stop: &Stop) {
     prepare::be_punctual();
 }
 
-async fn phases(stage: &mut Stage<'_>, profile: &Profile, find_peak: bool) -> Result<(), Failure> {
+/// All phases, and what is left to write of them.
+pub async fn phases(stage: &mut Stage<'_>, profile: &Profile, find_peak: bool) -> Result<(), Failure> {
     let ended = one_by_one(stage, profile, find_peak).await;
     // Whatever ended it: loads that are over and not written yet are not thrown away.
     stage.settle().await;

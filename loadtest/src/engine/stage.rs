@@ -229,6 +229,9 @@ impl Stage<'_> {
             Load::Open { shape, unit: Rate::PerSecond, .. } => shape.rate(),
             _ => 200.0,
         };
+        if phase.streams > 0 {
+            self.draft.note("the search for the peak held no streams open");
+        }
         // A known capacity of a closed loop is near the peak, and above it.
         let begin = self.peak.map_or(own_rate, |peak| peak * 0.75);
         let (mut search, mut tries) = (Search::new(begin, EXACT, WINDOWS), Vec::new());

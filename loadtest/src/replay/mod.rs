@@ -16,7 +16,7 @@ mod read_back;
 mod reason;
 mod reconcile;
 mod report;
-mod sender;
+pub mod sender;
 
 use std::{
     cell::Cell,

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! The loops against a small platform in the same process.
 
+mod ends;
 mod platform;
 
 use std::{future::Future, rc::Rc, time::Duration};
@@ -197,6 +198,22 @@ async fn an_open_loop_does_not_ask_again_and_a_closed_one_waits_as_it_is_told() 
                 assert_eq!(order.refused_without_time, 0);
             });
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_a_failure() {
+    local(async {
+        let platform = Platform::start().await;
+        let load = "seconds = 0.3\nclosed = { clients = 1 }";
+        let (_, running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "browse" }"#).await;
+        let recorder = running.recorder.clone();
+        platform.garbles.set(true);
+        running.load(1.0).await;
+        with(&recorder, "browse", |browse| {
+            assert_eq!((browse.good, browse.broken["a page that cannot be read"]), (0, browse.count));
+        });
     })
     .await;
 }
