@@ -29,6 +29,8 @@ use crate::{
 
 /// Concurrent clients: more than the cores, as many as a service has connections.
 const CLIENTS: u32 = 16;
+/// How long an interrupted measurement may take to remove its database.
+const CLEARING: Duration = Duration::from_secs(10);
 /// What is read of the server.
 const SETTINGS: [&str; 8] = [
     "fsync",
@@ -90,7 +92,10 @@ impl Measuring {
                 return;
             }
         };
-        match try_measure(server, programs, seconds, stop, &mut self.baseline).await {
+        let measuring = try_measure(server, programs, seconds, stop, &mut self.baseline);
+        // What was begun is taken away again, unless the server does not answer.
+        let measured = stop.or_soon(CLEARING, measuring).await;
+        match measured.unwrap_or_else(|| Err("interrupted".to_owned())) {
             Ok((order_flow, hot_row)) => {
                 self.baseline.seconds += seconds;
                 self.baseline.halves.push(Half { when: when.to_owned(), order_flow, hot_row });
@@ -158,6 +163,8 @@ enum Unfit {
 /// The server that is wanted, when it may be measured.
 async fn find(wanted: &Wanted<'_>, notes: &mut Vec<String>) -> Result<Server, Unfit> {
     let platforms = wanted.target.and_then(|target| Endpoints::of(target, wanted.data_dir));
+    let database =
+        platforms.as_ref().map(|platforms| platforms.database.as_str()).filter(|known| !known.is_empty());
     let server = match (wanted.url, wanted.target) {
         (Some(url), _) => Server::parse(url).map_err(Unfit::Forbidden)?,
         (None, Some(target)) if !target.is_loopback() => {
@@ -180,14 +187,14 @@ async fn find(wanted: &Wanted<'_>, notes: &mut Vec<String>) -> Result<Server, Un
             server.address()
         )));
     }
-    match platforms {
-        Some(platforms) => {
-            let theirs = server::resolve(&platforms.database).await.map_err(Unfit::Missing)?;
+    match database {
+        Some(database) => {
+            let theirs = server::resolve(database).await.map_err(Unfit::Missing)?;
             if !theirs.iter().any(|address| addresses.contains(address)) {
                 return Err(Unfit::Forbidden(format!(
                     "the platform's PostgreSQL server is {}, and the one to be measured {}: a ratio to another server says \
                      nothing (is DATABASE_URL set for something else?)",
-                    platforms.database,
+                    database,
                     server.address()
                 )));
             }

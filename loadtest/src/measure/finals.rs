@@ -72,6 +72,8 @@ pub struct Finals {
     pub created_to_completed: Histogram<u64>,
     /// Completed orders by the second of the load, whenever they were made.
     pub completed: Vec<u64>,
+    /// Accepted orders that nobody looked for, since the run had to end.
+    pub unseen: u64,
     /// Orders whose money went back, and of whose completion nobody knows when it was.
     pub untimed: u64,
     /// Orders whose events were asked for.
@@ -92,6 +94,7 @@ impl Default for Finals {
             unknown: 0,
             created_to_completed: histogram(),
             completed: Vec::new(),
+            unseen: 0,
             untimed: 0,
             asked: 0,
             notes: Vec::new(),
@@ -136,7 +139,7 @@ pub async fn follow(
     let finals = RefCell::new(Finals::default());
     let Some((_, began)) = recorder.began() else { return finals.into_inner() };
     let waiting = by_customer(recorder, &mut finals.borrow_mut());
-    let left = Cell::new(waiting.len());
+    let left: Cell<u64> = Cell::new(waiting.iter().map(|(_, wanted)| wanted.len() as u64).sum());
     let following = async {
         let at = match skew(target).await {
             Ok(skew) => began.checked_add(skew).unwrap_or(began),
@@ -151,8 +154,9 @@ pub async fn follow(
             .for_each_concurrent(AT_ONCE, |(customer, accepted)| {
                 let (look, finals, left) = (&look, &finals, &left);
                 async move {
+                    let orders = accepted.len() as u64;
                     look.after(customer as usize, accepted, finals).await;
-                    left.set(left.get() - 1);
+                    left.set(left.get() - orders);
                 }
             })
             .await;
@@ -160,8 +164,9 @@ pub async fn follow(
     let ended = stop.or_soon(grace, following).await;
     let mut finals = finals.into_inner();
     if ended.is_none() {
+        finals.unseen = left.get();
         finals.notes.push(format!(
-            "interrupted before the orders of {} customers were looked for: of those orders nothing is known",
+            "interrupted before {} orders were looked for: nothing is known of them",
             left.get()
         ));
     }

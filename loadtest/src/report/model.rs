@@ -206,6 +206,9 @@ pub struct Orders {
     pub late: u64,
     /// Not final when the waiting ended.
     pub not_final: u64,
+    /// Accepted, and not looked for, since the run was interrupted: whether they are lost is not known.
+    #[serde(default)]
+    pub unseen: u64,
     /// Answers that named an order which another request had made.
     pub repeated: u64,
     /// Orders in the history whose acceptance no client saw.

@@ -219,6 +219,10 @@ fn operation(operation: &Operation, figure: &str) -> Option<f64> {
 
 fn orders(phase: &Phase, figure: &str) -> Option<f64> {
     let orders = &phase.orders;
+    // Of an order that nobody looked for nothing is known.
+    if orders.unseen > 0 && figure != "per_second_accepted" {
+        return None;
+    }
     Some(match figure {
         "per_second" => orders.per_second_completed,
         "per_second_accepted" => orders.per_second_accepted,
@@ -314,6 +318,9 @@ mod tests {
             .map(|v| v.objective)
             .collect();
         assert_eq!(missed, ["orders.lost"]);
+        let unseen = Orders { lost: 0, unseen: 1, ..phase.orders.clone() };
+        let unseen = Phase { orders: unseen, ..phase.clone() };
+        assert!(judge(&unseen, &BTreeMap::new()).iter().all(|verdict| !verdict.kept), "nobody looked for it");
         assert!(
             judge(&phase, &wanted("orders.lost", 1.0)).iter().all(|verdict| verdict.kept),
             "unless it is allowed"

@@ -127,6 +127,7 @@ fn orders(seen: &Seen<'_>) -> Orders {
     orders.lost = finals.lost;
     orders.late = finals.late;
     orders.not_final = finals.not_final;
+    orders.unseen = finals.unseen;
     orders.repeated = finals.repeated;
     orders.unknown = finals.unknown;
     orders.named = finals.named.iter().map(ToString::to_string).collect();
@@ -142,7 +143,8 @@ fn orders(seen: &Seen<'_>) -> Orders {
 /// What happened in this stretch of time; of a second that is only partly in it, that part.
 fn within(by_second: &[u64], from: f64, to: f64) -> f64 {
     let part = |second: usize| ((second as f64 + 1.0).min(to) - (second as f64).max(from)).clamp(0.0, 1.0);
-    by_second.iter().enumerate().map(|(second, count)| *count as f64 * part(second)).sum()
+    let seconds = by_second.iter().enumerate();
+    seconds.fold(0.0, |sum, (second, count)| sum + *count as f64 * part(second))
 }
 
 fn streams(recorder: &Recorder) -> Option<Streams> {
@@ -298,6 +300,7 @@ mod tests {
     fn seconds_count_as_far_as_they_are_in_the_window() {
         let whole = within(&[10, 10, 10, 10], 1.0, 3.0);
         let part = within(&[10, 10, 10, 10], 0.5, 3.25);
+        assert!(within(&[], 0.0, 9.0).is_sign_positive());
         assert!((whole - 20.0).abs() < 1e-9 && (part - 27.5).abs() < 1e-9, "{whole} {part}");
     }
 

@@ -133,6 +133,7 @@ fn of_phase(phase: &Phase) -> String {
             (orders.lost, "LOST"),
             (orders.not_final, "not final"),
             (orders.late, "late"),
+            (orders.unseen, "not looked for: interrupted"),
             (orders.repeated, "made by two requests"),
             (orders.unknown, "made, though no client saw it accepted"),
         ] {

@@ -259,6 +259,7 @@ pub fn orders(out: &mut String, phase: &Phase) {
         (orders.lost, "lost"),
         (orders.not_final, "not final when the waiting ended"),
         (orders.late, "final, but late"),
+        (orders.unseen, "not looked for: interrupted"),
         (orders.repeated, "made by two requests"),
         (orders.unknown, "made, though no client saw it accepted"),
     ] {
