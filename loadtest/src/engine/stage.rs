@@ -24,6 +24,10 @@ const EXACT: f64 = 0.05;
 /// In a window that keeps up so many of a hundred requests are answered well.
 const ANSWERED: f64 = 0.99;
 
+/// How long the platform is still asked what became of the orders when a run is interrupted: time for a hundred thousand of
+/// them when it is well, and an end when it hangs.
+const LOOKING_BACK: Duration = Duration::from_secs(10);
+
 /// Where the phases of a run happen.
 pub struct Stage<'a> {
     /// What all phases share.
@@ -183,7 +187,7 @@ impl Stage<'_> {
             let within = if self.world.stop.is_asked() { within.min(super::GRACE) } else { within };
             let World { target, customers, stop, .. } = &*self.world;
             let mut finals =
-                finals::follow(target, customers, &seen.recorder, within, stop, super::GRACE).await;
+                finals::follow(target, customers, &seen.recorder, within, stop, LOOKING_BACK).await;
             finals.unknown = finals.unknown.saturating_sub(later);
             Some(finals)
         } else {
@@ -211,7 +215,7 @@ impl Stage<'_> {
     async fn reconciled(&self, replay: &Replay, driven: Driven, told: &mut model::Phase) {
         let World { target, customers, stop, .. } = &*self.world;
         let reconciling = replay.reconcile(target, customers, driven, stop);
-        match stop.or_soon(super::GRACE, reconciling).await {
+        match stop.or_soon(LOOKING_BACK, reconciling).await {
             Some(Ok(outcome)) => {
                 let figures = outcome.figures();
                 told.figures.extend(figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)));
