@@ -39,6 +39,9 @@ pub enum Auth {
     Own(AuthConfig),
 }
 
+/// Instances of a service: those already tried are the bits of one number.
+pub(crate) const MOST_INSTANCES: usize = 64;
+
 /// The instances of each service: a static list.
 #[derive(Debug, Clone)]
 pub struct Upstreams([Vec<Authority>; Service::ALL.len()]);
@@ -179,8 +182,11 @@ impl Upstreams {
                 })
                 .collect::<Option<_>>()
                 .ok_or_else(|| {
-                    ConfigError::new(variable, "is not a list of host:port, separated by commas")
+                    ConfigError::new(&variable, "is not a list of host:port, separated by commas")
                 })?;
+            if instances.len() > MOST_INSTANCES {
+                return Err(ConfigError::new(variable, "names more than 64 instances"));
+            }
             upstreams = upstreams.with(service, instances);
         }
         Ok(upstreams)
@@ -359,12 +365,14 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_one_line_with_its_name() {
+        let too_many = vec!["a:1"; MOST_INSTANCES + 1].join(",");
         for (name, value) in [
             ("VISCOUNT_PORT", "99999"),
             ("VISCOUNT_HOST", "nowhere at all"),
             ("GATEWAY_UPSTREAM_ORDERS", "orders"),
             ("GATEWAY_UPSTREAM_ORDERS", "orders:0"),
             ("GATEWAY_UPSTREAM_ORDERS", "a:1,,b:2"),
+            ("GATEWAY_UPSTREAM_ORDERS", too_many.as_str()),
             ("GATEWAY_LIMIT_READ", "0/60"),
             ("GATEWAY_LIMIT_READ", "60/0"),
             ("GATEWAY_LIMIT_READ", "many"),

@@ -72,7 +72,7 @@ pub struct RunArgs {
     /// Also measures the PostgreSQL server with pgbench, and gives the figures as ratios to it.
     #[arg(long)]
     pub with_baseline: bool,
-    /// The PostgreSQL server for --with-baseline; without it the data directory's.
+    /// The PostgreSQL server for --with-baseline; without it the data directory's. It has to be the platform's own.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The file to replay (profile `replay`).
@@ -100,7 +100,7 @@ pub struct RunArgs {
     /// No live view.
     #[arg(long)]
     pub no_live: bool,
-    /// Needed for targets that are not on this machine.
+    /// Needed for targets, and PostgreSQL servers, that are not on this machine.
     #[arg(long)]
     pub i_own_this_target: bool,
 }
@@ -117,6 +117,9 @@ pub struct BaselineArgs {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
+    /// Needed for servers that are not on this machine.
+    #[arg(long)]
+    pub i_own_this_target: bool,
 }
 
 fn number(text: &str) -> Result<f64, String> {

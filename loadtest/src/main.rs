@@ -48,9 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => on_one_thread(|stop| async move { engine::run(&args, &stop).await }),
         Command::Compare { a, b } => report::compare::files(&a, &b),
-        Command::Baseline(args) => {
-            on_one_thread(|stop| async move { Ok(baseline::alone(&args, &stop).await) })
-        }
+        Command::Baseline(args) => on_one_thread(|stop| async move { baseline::alone(&args, &stop).await }),
         Command::Profiles => Ok(profile::shipped::list()),
     };
     outcome.unwrap_or_else(|failure| {

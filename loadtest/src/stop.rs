@@ -1,6 +1,6 @@
 //! Ctrl-C: a run ends early, and what was measured so far is reported.
 
-use std::{cell::Cell, future::Future, rc::Rc};
+use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -52,6 +52,20 @@ impl Stop {
         }
     }
 
+    /// What the future gives, or nothing when it has not ended so long after the run has to: who is asked to stop may bring
+    /// home what is nearly there.
+    pub async fn or_soon<T>(&self, grace: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.asked().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            biased;
+            result = future => Some(result),
+            () = given_up => None,
+        }
+    }
+
     /// What the future gives, or nothing when the run has to end before.
     pub async fn or<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
@@ -79,5 +93,15 @@ mod tests {
         stop.ask();
         assert!(waiting.await.is_none());
         assert!(stop.or(pending::<()>()).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_nearly_there_is_waited_for_and_nothing_else() {
+        let (stop, grace) = (Stop::default(), Duration::from_secs(2));
+        let after = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        assert!(stop.or_soon(grace, after(60)).await.is_some(), "nobody asks to stop");
+        stop.ask();
+        assert!(stop.or_soon(grace, after(1)).await.is_some());
+        assert!(stop.or_soon(grace, after(3)).await.is_none());
     }
 }

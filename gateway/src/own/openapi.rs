@@ -3,6 +3,7 @@
 //! Each service describes itself; the gateway puts the descriptions together, on demand and at most every few
 //! seconds. Two services may use one name for different schemas: the later one is then renamed, references included.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,42 +12,80 @@ use http::Method;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::routes::{ROUTES, Route, Service, Target};
 use crate::upstream::Upstream;
 use crate::upstream::pool::Pool;
 
+/// A whole document is good for so long.
 const FRESH: Duration = Duration::from_secs(10);
+/// One with a hole only for so long: the service may be back at once, but not everybody has to look for it.
+const HOLED: Duration = Duration::from_secs(1);
+/// How long an instance may take, and its body again.
 const WITHIN: Duration = Duration::from_secs(2);
+/// How long all instances of a service may take together.
+const ALL_WITHIN: Duration = Duration::from_secs(4);
+/// How long to wait for what somebody else is asking for.
+const WAIT: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The merged document, for a while.
-pub(super) struct Cache(Mutex<Option<(Instant, Bytes)>>);
+pub(super) struct Cache {
+    known: Mutex<Option<Known>>,
+    /// Held by whoever asks the services.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Known {
+    until: Instant,
+    document: Bytes,
+}
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Cache(Mutex::new(None))
+        Cache { known: Mutex::new(None), asking: tokio::sync::Mutex::new(()) }
     }
 
-    /// One asks, the others wait for what it brings.
+    /// One asks, the others wait for what it brings; not for long.
     pub(super) async fn get(&self, upstream: &Upstream) -> Bytes {
-        let mut cached = self.0.lock().await;
-        if let Some((made, document)) = cached.as_ref()
-            && made.elapsed() < FRESH
-        {
-            return document.clone();
+        if let Some(document) = self.fresh() {
+            return document;
         }
-        let parts = join_all(
-            upstream.pools().iter().map(|pool| async move { (pool.service, fetch(upstream, pool).await) }),
-        )
+        let Ok(_asking) = tokio::time::timeout(WAIT, self.asking.lock()).await else {
+            // What was known before is better than nothing; and nothing is a document too.
+            return self.known().map_or_else(
+                || {
+                    merge(upstream.pools().iter().map(|pool| (pool.service, None)).collect())
+                        .to_string()
+                        .into()
+                },
+                |known| known.document,
+            );
+        };
+        if let Some(document) = self.fresh() {
+            return document;
+        }
+        let parts = join_all(upstream.pools().iter().map(|pool| async move {
+            let fetched = tokio::time::timeout(ALL_WITHIN, fetch(upstream, pool)).await;
+            (pool.service, fetched.ok().flatten())
+        }))
         .await;
         let whole = parts.iter().all(|(_, document)| document.is_some());
         let document = Bytes::from(merge(parts).to_string());
-        // A document with a hole in it is served, and not remembered.
-        *cached = whole.then(|| (Instant::now(), document.clone()));
+        let until = Instant::now() + if whole { FRESH } else { HOLED };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Known { until, document: document.clone() });
         document
+    }
+
+    fn fresh(&self) -> Option<Bytes> {
+        self.known().filter(|known| Instant::now() < known.until).map(|known| known.document)
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -56,6 +95,9 @@ async fn fetch(upstream: &Upstream, pool: &Pool) -> Option<Value> {
         else {
             continue;
         };
+        if !answer.status().is_success() {
+            continue;
+        }
         let body = tokio::time::timeout(WITHIN, Limited::new(answer.into_body(), MAX_BYTES).collect()).await;
         if let Ok(Ok(body)) = body
             && let Ok(document) = serde_json::from_slice(&body.to_bytes())

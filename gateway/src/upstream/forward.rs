@@ -81,9 +81,7 @@ impl Upstream {
         let (mut tried, mut again) = (0u64, safe);
         let mut last = Refusal::Unavailable(service, Duration::from_secs(1));
         while let Some((at, instance)) = pool.choose(tried) {
-            if at < 64 {
-                tried |= 1 << at;
-            }
+            tried |= 1 << at;
             // Copied only where there can be another attempt.
             let keep = again || pool.instances.len() > 1;
             let attempt = || {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use http::uri::Authority;
 use viscount_chassis::resilience::{BreakerState, Guard, GuardConfig, Lane, RetryBudget};
 
-use crate::config::CallConfig;
+use crate::config::{CallConfig, MOST_INSTANCES};
 use crate::routes::Service;
 
 /// One instance of a service.
@@ -64,7 +64,7 @@ impl Pool {
         !self.instances.is_empty() && self.instances.iter().all(|instance| instance.guard.is_shut(lane))
     }
 
-    /// The instance to ask next, other than those already `tried` (a bit for each of the first 64).
+    /// The instance to ask next, other than those already `tried` (a bit for each; the configuration has no more).
     pub(crate) fn choose(&self, tried: u64) -> Option<(usize, &Instance)> {
         let count = self.instances.len();
         if count == 1 && tried == 0 {
@@ -73,7 +73,7 @@ impl Pool {
         let start = if count > 1 { self.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let turn = (0..count)
             .map(|step| (start.wrapping_add(step)) % count)
-            .filter(|at| *at >= 64 || tried & (1 << at) == 0);
+            .filter(|at| *at < MOST_INSTANCES && tried & (1 << at) == 0);
         // Stable: among equals the next in turn wins.
         turn.enumerate()
             .min_by_key(|(place, at)| rank(&self.instances[*at], *place == 0))
@@ -137,6 +137,11 @@ mod tests {
         assert_eq!(chosen(&pool, 9), [0]);
         tokio::time::advance(std::time::Duration::from_secs(5)).await;
         assert!(chosen(&pool, 9).contains(&1), "half-open gets its turn");
+    }
+
+    #[test]
+    fn when_all_were_tried_there_is_no_choice_however_many_there_are() {
+        assert!(pool(70).choose(u64::MAX).is_none());
     }
 
     #[test]

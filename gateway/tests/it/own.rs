@@ -61,6 +61,28 @@ async fn all_services_are_one_document() {
 }
 
 #[tokio::test]
+async fn a_document_with_a_hole_is_asked_for_again_but_not_by_everybody() {
+    let service = TestService::answering(|_| async move {
+        let mut answer = json_answer(&json!({"paths": {}}));
+        *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        answer
+    })
+    .await;
+    let gateway = TestGateway::before(&service).await;
+    let asked = || service.seen().iter().filter(|request| request.target == "/openapi.json").count();
+    let first = body(gateway.get("/openapi.json").await).await;
+    assert!(first["x-unavailable-services"].as_array().is_some_and(|missing| !missing.is_empty()), "{first}");
+    let once = asked();
+    assert_eq!(body(gateway.get("/openapi.json").await).await, first);
+    assert_eq!(asked(), once, "the hole is remembered");
+    until("the services to be asked again", async || {
+        gateway.get("/openapi.json").await;
+        asked() > once
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_docs_are_a_page() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;

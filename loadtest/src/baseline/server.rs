@@ -1,6 +1,6 @@
 //! The server, and a database of our own on it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use tokio::process::Command;
 
@@ -10,6 +10,10 @@ use super::programs::{Programs, run};
 const DATABASE: &str = "viscount_baseline";
 /// The superuser of the platform's own server.
 const SUPERUSER: &str = "postgres";
+/// Where PostgreSQL listens when nothing else is said.
+const PORT: u16 = 5432;
+/// How long looking a name up may take.
+const LOOKING_UP: Duration = Duration::from_secs(10);
 /// How long a connection may take.
 const CONNECTING_SECONDS: &str = "5";
 
@@ -17,6 +21,8 @@ const CONNECTING_SECONDS: &str = "5";
 pub struct Server {
     /// `postgres://user@host:port`
     base: String,
+    /// `host:port`
+    address: String,
     /// The database to connect to when there is none of our own.
     first: String,
     /// Such as `?sslmode=require`.
@@ -36,20 +42,40 @@ impl Server {
         let (rest, options) = rest
             .split_once('?')
             .map_or((rest, String::new()), |(rest, options)| (rest, format!("?{options}")));
+        // They would lead somewhere else than the host says, which is what is looked at.
+        let elsewhere = |option: &str| {
+            matches!(option.split('=').next(), Some("host" | "hostaddr" | "port" | "service" | "servicefile"))
+        };
+        if options.trim_start_matches('?').split('&').any(elsewhere) {
+            return Err("the database URL names its host in its options: write it before the path".to_owned());
+        }
         let (authority, first) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) =
             user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
-        if host.is_empty() {
+        if host.is_empty() || host.contains([',', '%']) {
             return Err(wrong());
         }
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { host.to_owned() } else { format!("{host}:{PORT}") };
         let at = if user.is_empty() { String::new() } else { format!("{user}@") };
         Ok(Self {
-            base: format!("postgres://{at}{host}"),
+            base: format!("postgres://{at}{address}"),
+            address,
             first: if first.is_empty() { SUPERUSER } else { first }.to_owned(),
             options,
             password: password.map(|password| decoded(password).ok_or_else(wrong)).transpose()?,
         })
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Where that is.
+    pub async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        resolve(&self.address).await
     }
 
     /// The server that the platform keeps in its data directory.
@@ -65,6 +91,7 @@ impl Server {
         };
         Ok(Self {
             base: format!("postgres://{SUPERUSER}@127.0.0.1:{port}"),
+            address: format!("127.0.0.1:{port}"),
             first: SUPERUSER.to_owned(),
             options: String::new(),
             password: Some(password),
@@ -90,6 +117,10 @@ impl Server {
     }
 
     fn connect<'a>(&self, command: &'a mut Command, database: &str) -> &'a mut Command {
+        // Whatever the environment says of where to go, we go where we looked.
+        for name in ["PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGSERVICEFILE"] {
+            command.env_remove(name);
+        }
         if let Some(password) = &self.password {
             command.env("PGPASSWORD", password);
         }
@@ -152,6 +183,16 @@ impl<'a> Database<'a> {
     }
 }
 
+/// Where `host:port` is; there is at least one such address.
+pub async fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
+    let unknown =
+        |why: &dyn std::fmt::Display| format!("the PostgreSQL server {address} cannot be found: {why}");
+    let looking = tokio::time::timeout(LOOKING_UP, tokio::net::lookup_host(address));
+    let found = looking.await.map_err(|error| unknown(&error))?;
+    let found: Vec<SocketAddr> = found.map_err(|error| unknown(&error))?.collect();
+    if found.is_empty() { Err(unknown(&"it has no address")) } else { Ok(found) }
+}
+
 /// `%40` is `@`.
 fn decoded(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
@@ -183,8 +224,18 @@ mod tests {
             (Some("p@ss:"), "?sslmode=require")
         );
         let server = Server::parse("postgresql://localhost").unwrap();
-        assert_eq!((server.base.as_str(), server.first.as_str()), ("postgres://localhost", "postgres"));
-        for wrong in ["http://a", "localhost:5432", "postgres://", "postgres://u:%4@h/"] {
+        assert_eq!((server.base.as_str(), server.first.as_str()), ("postgres://localhost:5432", "postgres"));
+        assert_eq!(Server::parse("postgres://[::1]/x").unwrap().address(), "[::1]:5432");
+        for wrong in [
+            "http://a",
+            "localhost:5432",
+            "postgres://",
+            "postgres://u:%4@h/",
+            "postgres://localhost,prod/x",
+            "postgres://%2Frun%2Fpostgresql/x",
+            "postgres://localhost/x?host=prod",
+            "postgres://localhost/x?sslmode=require&hostaddr=192.0.2.1",
+        ] {
             assert!(Server::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -196,7 +247,7 @@ mod tests {
         server.connect(&mut command, "x");
         let arguments: Vec<_> =
             command.as_std().get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        assert_eq!(arguments, ["postgres://ada@db/x"]);
+        assert_eq!(arguments, ["postgres://ada@db:5432/x"]);
     }
 
     #[test]

@@ -2,18 +2,21 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::LocalBoxFuture, stream};
 use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 use uuid::Uuid;
 
-use super::wire::{Ask, Connection, Target};
+use super::wire::{Ask, Connection, LONGEST_PAUSE, Target};
 use crate::failure::Failure;
 
 /// So many register side by side: hashing passwords takes a core each.
 const SIDE_BY_SIDE: usize = 4;
+
+/// A login that failed is tried again after this.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A customer.
 struct Customer {
@@ -30,6 +33,15 @@ pub struct Customers {
     target: Target,
     all: Rc<[Customer]>,
     renew_every: Duration,
+}
+
+/// Customers are kept logged in as long as this lives.
+pub struct KeptLoggedIn(JoinHandle<()>);
+
+impl Drop for KeptLoggedIn {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,20 +79,42 @@ impl Customers {
         self.all.get(customer).map(|customer| (customer.email.as_str(), customer.password.as_str()))
     }
 
-    /// Logs everybody in again before their tokens expire, as long as the run lasts.
-    pub fn keep_logged_in(&self) {
+    /// Logs everybody in again before their tokens expire, until what is returned is dropped.
+    pub fn keep_logged_in(&self) -> KeptLoggedIn {
         let customers = self.clone();
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             loop {
                 tokio::time::sleep(customers.renew_every).await;
-                for customer in 0..customers.count() {
-                    // When it fails, the old token is still good for as long again.
-                    if let Some(bearer) = customers.bearer(customer) {
-                        let _ = customers.renew(customer, &bearer).await;
+                let mut due: Vec<usize> = (0..customers.count()).collect();
+                loop {
+                    due = customers.renew_all(due).await;
+                    if due.is_empty() {
+                        break;
                     }
+                    // Waiting for the next turn would be waiting until the token has expired.
+                    tokio::time::sleep(SOON.min(customers.renew_every)).await;
                 }
             }
         });
+        KeptLoggedIn(task)
+    }
+
+    /// Logs these in again; gives those for whom it failed.
+    async fn renew_all(&self, due: Vec<usize>) -> Vec<usize> {
+        let mut failed = Vec::new();
+        for customer in due {
+            if let Some(bearer) = self.bearer(customer)
+                && self.renew(customer, &bearer).await.is_err()
+            {
+                failed.push(customer);
+            }
+        }
+        failed
+    }
+
+    /// The same as a future of its own; true when the customer has a new token.
+    pub fn renewed(&self, customer: usize, refused: HeaderValue) -> LocalBoxFuture<'_, bool> {
+        Box::pin(async move { self.renew(customer, &refused).await.is_ok() })
     }
 
     /// Logs a customer in again whose token was refused, unless somebody else has done so since.
@@ -131,7 +165,9 @@ async fn patiently(
     for _ in 0..10 {
         let answer = connection.ask(Ask::post(path, body.to_owned())).await?;
         match answer.retry_after() {
-            Some(pause) if matches!(answer.status.as_u16(), 429 | 503) => tokio::time::sleep(pause).await,
+            Some(pause) if matches!(answer.status.as_u16(), 429 | 503) => {
+                tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+            }
             _ => return answer.expect(path, status),
         }
     }

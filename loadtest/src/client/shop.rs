@@ -10,11 +10,16 @@ use serde_json::json;
 use uuid::Uuid;
 use viscount_contracts::ProductId;
 
-use super::wire::{Ask, Connection, Target, WireError};
+use super::{
+    customers::Customers,
+    wire::{Ask, Connection, LONGEST_PAUSE, Target, WireError},
+};
 use crate::failure::Failure;
 
 /// How often a page is asked for.
 const TRIES: u32 = 10;
+/// The pause before the next time, when the answer does not say.
+const PAUSE: Duration = Duration::from_millis(100);
 /// So many products receive goods side by side.
 const SIDE_BY_SIDE: usize = 32;
 
@@ -103,7 +108,7 @@ pub async fn receive(
         ask.key = Some(&key);
         let answer = connection.ask(ask).await?;
         match answer.retry_after() {
-            Some(pause) => tokio::time::sleep(pause).await,
+            Some(pause) => tokio::time::sleep(pause.min(LONGEST_PAUSE)).await,
             None => return answer.expect("/v1/inventory/adjust", 200).map(|_| ()),
         }
     }
@@ -120,16 +125,26 @@ pub fn page_path(path: &str, cursor: Option<&str>) -> String {
     }
 }
 
-/// Gets a page; when the answer is missing or says "later", again.
+/// Gets a page of this customer's, or a public one; when the answer is missing or says "later", again, and once more when
+/// the token has expired.
 pub async fn page<T: DeserializeOwned>(
     connection: &mut Connection,
     path: &str,
-    bearer: Option<HeaderValue>,
+    who: Option<(&Customers, usize)>,
 ) -> Result<Page<T>, Failure> {
+    let mut renewed = false;
     for _ in 0..TRIES {
+        let bearer = who.and_then(|(customers, customer)| customers.bearer(customer));
         let pause = match connection.ask(Ask::get(path, bearer.clone())).await {
             Ok(answer) if answer.status == 429 || answer.status == 503 => answer.retry_after(),
             Ok(answer) => {
+                if let (401, false, Some((customers, customer)), Some(refused)) =
+                    (answer.status.as_u16(), renewed, who, &bearer)
+                {
+                    renewed = true;
+                    customers.renew(customer, refused).await?;
+                    continue;
+                }
                 let body = answer.expect(path, 200)?;
                 return serde_json::from_slice(&body)
                     .map_err(|error| Failure::Other(format!("{path}: {error}")));
@@ -137,7 +152,7 @@ pub async fn page<T: DeserializeOwned>(
             Err(WireError::Broken(_)) => None,
             Err(error) => return Err(error.into()),
         };
-        tokio::time::sleep(pause.unwrap_or(Duration::from_millis(100))).await;
+        tokio::time::sleep(pause.unwrap_or(PAUSE).min(LONGEST_PAUSE)).await;
     }
     Err(Failure::Other(format!("{path} gives no answer after {TRIES} tries")))
 }

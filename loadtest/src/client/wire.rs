@@ -13,6 +13,8 @@ use crate::failure::Failure;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest pause that a server may ask a client for.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a connection may take.
 const CONNECTING: Duration = Duration::from_secs(10);
 

@@ -33,7 +33,7 @@ pub async fn run(running: Rc<Running>, clients: u32, ramp_up: Duration) {
         tasks.spawn_local(async move { client(&running, number, until).await });
     }
     running.world.stop.or(tokio::time::sleep_until(moment(until))).await;
-    running.recorder.end();
+    running.end();
     finish(&running, tasks).await;
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
-    client::customers::Customers,
+    client::customers::{Customers, KeptLoggedIn},
     failure::Failure,
     journey::World,
     measure::{components::Components, processes},
@@ -21,18 +21,24 @@ const SSE: f64 = 0.5;
 /// The provider takes its time for these.
 const PAYMENT: &str = "tok_slow";
 
+/// Streams that are open, and whose owners are kept logged in as long as they are.
+pub struct Gathered {
+    crowd: Crowd,
+    _kept: KeptLoggedIn,
+}
+
 /// Opens a phase's streams, if it has any.
 pub async fn gather(
     world: &World,
     phase: &Phase,
     components: &Components,
     board: &Rc<Board>,
-) -> Result<Option<Crowd>, Failure> {
+) -> Result<Option<Gathered>, Failure> {
     if phase.streams == 0 {
         return Ok(None);
     }
     let customers = Customers::register(&world.target, CUSTOMERS).await?;
-    customers.keep_logged_in();
+    let kept = customers.keep_logged_in();
     let products: Vec<_> = world.shop.products.iter().map(|product| product.id).collect();
     let spec =
         CrowdSpec { streams: phase.streams as usize, extra: EXTRA, sse: SSE, payment: PAYMENT.to_owned() };
@@ -45,7 +51,7 @@ pub async fn gather(
         crowd.gathered.hindrances =
             named.chain(shared).filter_map(|(name, pid)| at_its_limit(name, pid)).collect();
     }
-    Ok(Some(crowd))
+    Ok(Some(Gathered { crowd, _kept: kept }))
 }
 
 /// What services and gateway hold, and this process.
@@ -56,7 +62,7 @@ fn memory(components: &Components) -> Memory {
 }
 
 /// What came of it, for the report.
-pub fn told(crowd: &Crowd, board: &Board, phase: &mut model::Phase) {
+pub fn told(Gathered { crowd, .. }: &Gathered, board: &Board, phase: &mut model::Phase) {
     let gathered = &crowd.gathered;
     let (seconds, warm_up) = (board.recorder().seconds(), board.recorder().warm_up().as_secs() as usize);
     if let Some(least) = seconds.iter().skip(warm_up).map(|second| second.open_streams).min() {

@@ -25,13 +25,13 @@ use tokio::task::JoinSet;
 use crate::{
     arrivals::Schedule,
     journey::{Chooser, World},
-    measure::recorder::Recorder,
+    measure::{recorder::Recorder, usage::Sampler},
     profile::{Load, Phase, Shape},
     streams::Board,
 };
 
 /// How long requests under way are waited for when a run is interrupted.
-const GRACE: Duration = Duration::from_secs(2);
+pub const GRACE: Duration = Duration::from_secs(2);
 
 /// A phase that is under way.
 pub struct Running {
@@ -49,6 +49,10 @@ pub struct Running {
     pub name: String,
     /// For the schedule's random choices.
     pub seed: u64,
+    /// The most connections of an open loop.
+    pub connections: usize,
+    /// Who uses the machine, when somebody looks.
+    pub sampler: Option<Rc<Sampler>>,
 }
 
 impl Running {
@@ -63,10 +67,18 @@ impl Running {
             }
             Load::Open { shape, even, .. } => {
                 let schedule = schedule(*shape, *even, peak, self.phase.seconds);
-                open::run(Rc::new(self), &schedule, open::CONNECTIONS).await;
+                open::run(Rc::new(self), &schedule).await;
             }
             // Made elsewhere.
             Load::Replay => {}
+        }
+    }
+
+    /// Nothing begins any more: the measured time ends here, and what is used up to now is its own.
+    fn end(&self) {
+        self.recorder.end();
+        if let Some(sampler) = &self.sampler {
+            sampler.look();
         }
     }
 }
@@ -85,11 +97,8 @@ pub fn schedule(shape: Shape, even: bool, unit: f64, seconds: f64) -> Schedule {
 /// Waits for what is under way; not for long when the run is interrupted.
 async fn finish(running: &Running, mut under_way: JoinSet<()>) {
     let all = async { while under_way.join_next().await.is_some() {} };
-    tokio::pin!(all);
-    if running.world.stop.or(&mut all).await.is_none() {
-        // What is not answered by then is not counted.
-        let _ = tokio::time::timeout(GRACE, all).await;
-    }
+    // What is not answered by then is not counted.
+    let _ = running.world.stop.or_soon(GRACE, all).await;
 }
 
 /// A moment of the phase's time line, as tokio counts.

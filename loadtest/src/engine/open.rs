@@ -14,7 +14,6 @@ use crate::{
     arrivals::Schedule,
     client::pool::Pool,
     journey::{Line, Start, Visit, walk},
-    measure::recorder::Outcome,
 };
 
 /// Most connections; a machine has 28,000 ports to call from, and the server the same.
@@ -24,9 +23,9 @@ const UNDER_WAY: usize = 100_000;
 /// So many begin before others have their turn.
 const AT_ONCE: usize = 64;
 
-/// Begins journeys by the schedule on so many connections at most, and waits for the last one.
-pub async fn run(running: Rc<Running>, schedule: &Schedule, connections: usize) {
-    let pool = Pool::new(&running.world.target, connections);
+/// Begins journeys by the schedule, and waits for the last one.
+pub async fn run(running: Rc<Running>, schedule: &Schedule) {
+    let pool = Pool::new(&running.world.target, running.connections);
     let clock = Clock::new();
     let began = Instant::now();
     let under_way = Rc::new(Cell::new(0usize));
@@ -52,8 +51,7 @@ pub async fn run(running: Rc<Running>, schedule: &Schedule, connections: usize) 
         let now = Instant::now();
         running.recorder.behind(now.saturating_duration_since(intended));
         if under_way.get() >= UNDER_WAY {
-            let full = Outcome::Broken("not begun: the generator has too many journeys under way");
-            running.recorder.request("arrival", intended, now, full);
+            running.recorder.not_begun(intended, "not begun: the generator has too many journeys under way");
             continue;
         }
         under_way.set(under_way.get() + 1);
@@ -67,7 +65,7 @@ pub async fn run(running: Rc<Running>, schedule: &Schedule, connections: usize) 
     // The schedule may end with a time in which nobody comes.
     let rest = tokio::time::sleep_until(moment(began + schedule.length()));
     running.world.stop.or(rest).await;
-    running.recorder.end();
+    running.end();
     finish(&running, tasks).await;
 }
 

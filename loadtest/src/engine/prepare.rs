@@ -17,9 +17,15 @@ use crate::{
     profile::{Journey, Load, Phase, Profile, Step},
     replay::{Replay, Settings},
     stop::Stop,
-    streams::allow_files,
+    streams::{allow_files, files_at_most},
 };
 
+use super::open::CONNECTIONS;
+
+/// An open loop with fewer connections than this is none.
+const FEWEST: usize = 64;
+/// A replay has at least so many connections.
+const LEAST_REPLAYING: u32 = 32;
 /// Rather more important than others, who have 0.
 const NICE: i32 = -10;
 
@@ -107,22 +113,55 @@ pub fn be_ordinary() {
     let _ = rustix::process::setpriority_process(None, 0);
 }
 
-/// Lets this process have as many connections as the profile needs at once.
-pub fn connections(profile: &Profile) -> Result<(), Failure> {
-    let needed = profile.phases.iter().map(|phase| {
-        let load = match phase.load {
-            Load::Closed { clients, .. } => f64::from(clients),
-            Load::Open { .. } | Load::Replay => super::open::CONNECTIONS as f64,
-        };
+/// Connections that there may be at once.
+#[derive(Debug, PartialEq)]
+pub struct Connections {
+    /// Those of an open loop.
+    pub open: usize,
+    /// What a reader should know.
+    pub note: Option<String>,
+}
+
+/// Lets this process have as many connections as the profile needs at once. An open loop takes what there is: whether it is
+/// enough depends on how quick the answers are, and who waits for a connection is late by that time.
+pub fn connections(profile: &Profile, in_flight: u32) -> Result<Connections, Failure> {
+    let room = files_at_most();
+    let (files, open) = needed(profile, in_flight, room);
+    allow_files(files).map_err(|error| Failure::Other(error.to_string()))?;
+    let is_open = |phase: &Phase| matches!(phase.load, Load::Open { .. });
+    let note = (open < CONNECTIONS && profile.phases.iter().any(is_open)).then(|| {
+        format!(
+            "this process may open {room} files: open loops have {open} connections at most, instead of {CONNECTIONS} \
+             (`ulimit -Hn`)"
+        )
+    });
+    Ok(Connections { open, note })
+}
+
+/// Files that are needed when there is room for so many, and connections of open loops among them.
+fn needed(profile: &Profile, in_flight: u32, room: u64) -> (u64, usize) {
+    let (mut files, mut open) = (0, CONNECTIONS);
+    for phase in &profile.phases {
         // A customer who follows an order has a second connection meanwhile.
         let share =
             |journeys: &mut dyn Iterator<Item = &Journey>| journeys.map(|journey| journey.share).sum::<f64>();
         let all = share(&mut phase.journeys.iter()).max(f64::MIN_POSITIVE);
         let follow =
             share(&mut phase.journeys.iter().filter(|journey| journey.steps.iter().any(Step::streams)));
-        (load * (1.0 + follow / all)) as u64 + u64::from(phase.streams)
-    });
-    allow_files(needed.max().unwrap_or_default()).map_err(|error| Failure::Other(error.to_string()))
+        let (each, streams) = (1.0 + follow / all, u64::from(phase.streams));
+        let load = match phase.load {
+            Load::Closed { clients, .. } => f64::from(clients),
+            Load::Replay => f64::from(in_flight.max(LEAST_REPLAYING)),
+            Load::Open { .. } => {
+                let fitting = (room.saturating_sub(streams) as f64 / each) as usize;
+                let fitting = fitting.clamp(FEWEST, CONNECTIONS);
+                open = open.min(fitting);
+                fitting as f64
+            }
+        };
+        files = files.max((load * each) as u64 + streams);
+    }
+    (files, open)
 }
 
 #[cfg(test)]
@@ -143,6 +182,23 @@ mod tests {
             "{message}"
         );
         assert!(message.ends_with("start the platform with `viscount up`, or give its address with --url"));
+    }
+
+    #[test]
+    fn an_open_loop_takes_the_connections_that_there_are() {
+        let profile = |phase: &str| {
+            let text = format!(
+                "about = \"t\"\n[[phase]]\nname = \"p\"\nseconds = 9\n{phase}\n[[phase.journey]]\nsteps = [{{ do = \"order\" }}, \
+                 {{ do = \"follow\" }}]\n"
+            );
+            crate::profile::check::parse("t", &text).unwrap()
+        };
+        let open = profile("streams = 1000\nopen = { schedule = \"constant\", rate = 5 }");
+        assert_eq!(needed(&open, 32, u64::MAX), (2 * 8_192 + 1_000, 8_192));
+        assert_eq!(needed(&open, 32, 3_840), (3_840, 1_420), "each order is followed on a second connection");
+        assert_eq!(needed(&open, 32, 500).1, FEWEST, "with so few it is said that they are not enough");
+        let closed = profile("closed = { clients = 10_000 }");
+        assert_eq!(needed(&closed, 32, 3_840), (20_000, 8_192), "each client needs its own");
     }
 
     #[tokio::test]

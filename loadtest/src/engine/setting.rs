@@ -36,6 +36,13 @@ pub fn apply(mut profile: Profile, args: &RunArgs) -> Result<Profile, Failure> {
             Load::Replay => {}
         }
     }
+    if args.find_peak && !profile.phases.iter().any(|phase| matches!(phase.load, Load::Open { .. })) {
+        let what = format!(
+            "--find-peak searches the highest rate of an open loop, and the profile {} has none",
+            profile.name
+        );
+        return Err(Failure::Other(what));
+    }
     let mut peak_is_known = args.find_peak;
     for phase in &profile.phases {
         if matches!(phase.load, Load::Open { unit: Rate::Peak, .. }) && !peak_is_known {
@@ -154,6 +161,14 @@ steps = [{ do = "order" }]
         assert_eq!(applied(PROFILE, &["--duration", "2"]).unwrap().phases[0].warm_up, 0.4);
         let message = applied(PROFILE, &["--warm-up", "30"]).unwrap_err();
         assert_eq!(message, "phase peak: --warm-up must be shorter than 20 s");
+    }
+
+    #[test]
+    fn without_an_open_loop_there_is_no_peak_to_find() {
+        let closed = &PROFILE[..PROFILE.rfind("[[phase]]").unwrap()];
+        let message = applied(closed, &["--find-peak"]).unwrap_err();
+        assert!(message.ends_with("the profile t has none"), "{message}");
+        assert!(applied(PROFILE, &["--find-peak"]).is_ok());
     }
 
     #[test]

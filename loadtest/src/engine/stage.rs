@@ -15,12 +15,18 @@ use crate::{
 
 /// Seconds of a window of the search for the peak, and of its warm-up.
 const WINDOW: (f64, f64) = (10.0, 2.0);
+/// Numbers of windows begin here, far above those of phases.
+const WINDOWS_FROM: u64 = 1 << 32;
 /// The most windows.
 const WINDOWS: u32 = 12;
 /// How exactly the peak is wanted.
 const EXACT: f64 = 0.05;
 /// In a window that keeps up so many of a hundred requests are answered well.
 const ANSWERED: f64 = 0.99;
+
+/// How long the platform is still asked what became of the orders when a run is interrupted: time for a hundred thousand of
+/// them when it is well, and an end when it hangs.
+const LOOKING_BACK: Duration = Duration::from_secs(10);
 
 /// Where the phases of a run happen.
 pub struct Stage<'a> {
@@ -42,8 +48,37 @@ pub struct Stage<'a> {
     pub peak: Option<f64>,
     /// Phases whose orders are waited for together with those of the next one.
     pub waiting: Vec<Seen>,
-    /// How many phases and windows there have been.
-    pub number: u64,
+    /// How many phases there have been.
+    pub phases: u64,
+    /// How many windows of the search for the peak.
+    pub windows: u64,
+    /// The most connections of an open loop.
+    pub connections: usize,
+}
+
+/// A part of a run, by its number.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Phase(u64),
+    Window(u64),
+}
+
+impl Part {
+    /// In the idempotency keys.
+    fn name(self) -> String {
+        match self {
+            Self::Phase(number) => number.to_string(),
+            Self::Window(number) => format!("w{number}"),
+        }
+    }
+
+    /// What its random choices begin from. How many windows a search needs must not change what the phases after it ask for.
+    fn seed(self, run: u64) -> u64 {
+        match self {
+            Self::Phase(number) => mix(run, number),
+            Self::Window(number) => mix(run, WINDOWS_FROM + number),
+        }
+    }
 }
 
 /// A phase whose load is over.
@@ -60,16 +95,18 @@ pub struct Seen {
 impl Stage<'_> {
     /// One phase: its load, and when the next one may not begin before, its orders and its part of the report.
     pub async fn phase(&mut self, phase: &Phase) -> Result<(), Failure> {
-        let seen = self.load(phase).await?;
-        self.waiting.push(seen);
+        let part = Part::Phase(self.phases);
+        self.phases += 1;
+        let seen = self.load(phase, part).await?;
+        self.waiting.extend(seen);
         if phase.settle || self.world.stop.is_asked() {
-            self.settle().await?;
+            self.settle().await;
         }
         Ok(())
     }
 
-    /// Makes a phase's load.
-    async fn load(&mut self, phase: &Phase) -> Result<Seen, Failure> {
+    /// Makes a phase's load; nothing when the run has to end before it begins.
+    async fn load(&mut self, phase: &Phase, part: Part) -> Result<Option<Seen>, Failure> {
         let unit = match phase.load {
             Load::Open { unit: Rate::Peak, .. } => self.peak.filter(|peak| *peak > 0.0).ok_or_else(|| {
                 Failure::Other(format!(
@@ -82,18 +119,22 @@ impl Stage<'_> {
         };
         let recorder = Recorder::new(Duration::from_secs_f64(phase.warm_up));
         let board = Board::new(recorder.clone());
-        let crowd = crowd::gather(&self.world, phase, self.components, &board).await?;
-        let seed = mix(self.seed, self.number);
+        let gathering = crowd::gather(&self.world, phase, self.components, &board);
+        let Some(crowd) = self.world.stop.or_soon(super::GRACE, gathering).await.transpose()? else {
+            return Ok(None);
+        };
+        let seed = part.seed(self.seed);
         let running = Running {
             world: self.world.clone(),
             recorder: recorder.clone(),
             board: board.clone(),
             phase: Rc::new(phase.clone()),
             chooser: Rc::new(Chooser::new(phase, seed)),
-            name: self.number.to_string(),
+            name: part.name(),
             seed,
+            connections: self.connections,
+            sampler: Some(self.sampler.clone()),
         };
-        self.number += 1;
         let load = words::load(phase, unit);
         let live =
             self.live.then(|| live::phase(&phase.name, &load, phase.seconds, &recorder, Some(&self.sampler)));
@@ -103,7 +144,7 @@ impl Stage<'_> {
                 let driven = replay
                     .drive(&self.world.target, &self.world.customers, &recorder, &self.world.stop)
                     .await;
-                recorder.end();
+                running.end();
                 Some(driven)
             }
             _ => {
@@ -116,11 +157,12 @@ impl Stage<'_> {
         if let Some(crowd) = &crowd {
             crowd::told(crowd, &board, &mut extra);
         }
-        Ok(Seen { phase: phase.clone(), load, recorder, extra, driven })
+        Ok(Some(Seen { phase: phase.clone(), load, recorder, extra, driven }))
     }
 
-    /// Waits for the orders of the phases that are over, and writes what they were.
-    pub async fn settle(&mut self) -> Result<(), Failure> {
+    /// Waits for the orders of the phases that are over, and writes what they were. Whatever goes wrong meanwhile is in what
+    /// is written: a load that is over is never thrown away.
+    pub async fn settle(&mut self) {
         let all = std::mem::take(&mut self.waiting);
         let orders: Vec<u64> = all.iter().map(|seen| seen.recorder.orders().len() as u64).collect();
         for (number, seen) in all.into_iter().enumerate() {
@@ -128,31 +170,31 @@ impl Stage<'_> {
             // Orders of the phases that followed at once are in the history too, and not unknown.
             let later = orders[number + 1..].iter().sum();
             let wanted = seen.phase.objectives.clone();
-            let phase = self.written(seen, later).await?;
+            let phase = self.written(seen, later).await;
             let phase = self.draft.phase(phase, &wanted);
             if sets_peak {
                 self.peak = Some(peak_of(phase));
             }
         }
-        Ok(())
     }
 
     /// The part of the report, when the orders are final.
-    async fn written(&self, mut seen: Seen, later: u64) -> Result<model::Phase, Failure> {
+    async fn written(&self, mut seen: Seen, later: u64) -> model::Phase {
         let orders = !seen.recorder.orders().is_empty();
         let finals = if orders {
             let within = Duration::from_secs_f64(seen.phase.final_within);
             // An interrupted run does not wait for long.
             let within = if self.world.stop.is_asked() { within.min(super::GRACE) } else { within };
+            let World { target, customers, stop, .. } = &*self.world;
             let mut finals =
-                finals::follow(&self.world.target, &self.world.customers, &seen.recorder, within).await;
+                finals::follow(target, customers, &seen.recorder, within, stop, LOOKING_BACK).await;
             finals.unknown = finals.unknown.saturating_sub(later);
             Some(finals)
         } else {
             None
         };
         if let (Some(driven), Some(replay)) = (seen.driven.take(), self.replay) {
-            self.reconciled(replay, driven, &mut seen.extra).await?;
+            self.reconciled(replay, driven, &mut seen.extra).await;
         }
         let usage = self.sampler.usage();
         let mut phase = written::phase(&written::Seen {
@@ -166,21 +208,23 @@ impl Stage<'_> {
         phase.figures.extend(seen.extra.figures);
         phase.notes.extend(seen.extra.notes);
         phase.tables.extend(seen.extra.tables);
-        Ok(phase)
+        phase
     }
 
     /// The file's books and the platform's.
-    async fn reconciled(
-        &self,
-        replay: &Replay,
-        driven: Driven,
-        told: &mut model::Phase,
-    ) -> Result<(), Failure> {
-        let outcome = replay.reconcile(&self.world.target, &self.world.customers, driven).await?;
-        told.figures.extend(outcome.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)));
-        told.tables.extend(outcome.tables());
-        told.notes.extend(outcome.notes);
-        Ok(())
+    async fn reconciled(&self, replay: &Replay, driven: Driven, told: &mut model::Phase) {
+        let World { target, customers, stop, .. } = &*self.world;
+        let reconciling = replay.reconcile(target, customers, driven, stop);
+        match stop.or_soon(LOOKING_BACK, reconciling).await {
+            Some(Ok(outcome)) => {
+                let figures = outcome.figures();
+                told.figures.extend(figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)));
+                told.tables.extend(outcome.tables());
+                told.notes.extend(outcome.notes);
+            }
+            Some(Err(failure)) => told.notes.push(format!("the books could not be compared: {failure}")),
+            None => told.notes.push("interrupted before the books were compared".to_owned()),
+        }
     }
 
     /// Searches the highest rate at which this phase's journeys keep its objectives.
@@ -189,6 +233,9 @@ impl Stage<'_> {
             Load::Open { shape, unit: Rate::PerSecond, .. } => shape.rate(),
             _ => 200.0,
         };
+        if phase.streams > 0 {
+            self.draft.note("the search for the peak held no streams open");
+        }
         // A known capacity of a closed loop is near the peak, and above it.
         let begin = self.peak.map_or(own_rate, |peak| peak * 0.75);
         let (mut search, mut tries) = (Search::new(begin, EXACT, WINDOWS), Vec::new());
@@ -203,10 +250,14 @@ impl Stage<'_> {
                     even: false,
                 },
                 sets_peak: false,
+                // They would have to be gathered for every window again.
+                streams: 0,
                 ..phase.clone()
             };
-            let seen = self.load(&window).await?;
-            let seen = self.written(seen, 0).await?;
+            let part = Part::Window(self.windows);
+            self.windows += 1;
+            let Some(seen) = self.load(&window, part).await? else { break };
+            let seen = self.written(seen, 0).await;
             if self.world.stop.is_asked() {
                 break;
             }
@@ -226,6 +277,14 @@ impl Stage<'_> {
     }
 }
 
+/// How the generator was in the way.
+fn bound(generator: &model::Generator) -> String {
+    if written::is_busy(generator) {
+        return format!("the generator's thread was busy {:.0} % of the time", generator.busy * 100.0);
+    }
+    format!("the generator was {:.1} ms late", generator.late_ms.p99)
+}
+
 /// Orders per second, or requests where there are no orders.
 fn peak_of(phase: &model::Phase) -> f64 {
     let orders = phase.orders.per_second_completed;
@@ -234,10 +293,11 @@ fn peak_of(phase: &model::Phase) -> f64 {
 
 /// Whether a window kept the objectives, and what decided it.
 fn judge(seen: &model::Phase, wanted: &BTreeMap<String, f64>) -> (bool, String) {
-    // How many there are is what is searched.
+    // How many there are is what is searched, and the streams that are held open beside a phase are not there.
+    let of_streams = |name: &str| name.starts_with("streams.") || name.starts_with("figures.");
     let wanted: BTreeMap<String, f64> = wanted
         .iter()
-        .filter(|(name, _)| !name.contains("per_second") && !name.ends_with("of_peak"))
+        .filter(|(name, _)| !name.contains("per_second") && !name.ends_with("of_peak") && !of_streams(name))
         .map(|(name, wanted)| (name.clone(), *wanted))
         .collect();
     let requests = &seen.requests;
@@ -248,7 +308,7 @@ fn judge(seen: &model::Phase, wanted: &BTreeMap<String, f64>) -> (bool, String) 
         return (false, what);
     }
     if seen.generator.bound {
-        return (false, format!("the generator was {:.1} ms late", seen.generator.late_ms.p99));
+        return (false, bound(&seen.generator));
     }
     let verdicts = objectives::judge(seen, &wanted);
     let told = |verdict: &model::Verdict| match verdict.measured {
@@ -263,4 +323,48 @@ fn judge(seen: &model::Phase, wanted: &BTreeMap<String, f64>) -> (bool, String) 
     let nearest =
         verdicts.iter().filter(|verdict| verdict.wanted > 0.0).max_by(|a, b| share(a).total_cmp(&share(b)));
     (true, nearest.map_or_else(|| "kept".to_owned(), told))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::measure::histogram::Quantiles;
+
+    #[test]
+    fn a_search_does_not_change_what_the_phases_ask_for() {
+        let seeds: Vec<u64> = (0..3).map(|number| Part::Phase(number).seed(7)).collect();
+        assert_eq!(seeds, (0..3).map(|number| mix(7, number)).collect::<Vec<_>>());
+        assert!((0..3).all(|number| !seeds.contains(&Part::Window(number).seed(7))));
+        assert_ne!(Part::Phase(1).name(), Part::Window(1).name(), "idempotency keys are used once");
+    }
+
+    #[test]
+    fn a_window_is_not_judged_by_streams_that_it_does_not_hold() {
+        let seen = model::Phase {
+            requests: model::Requests { count: 100, good: 100, ..model::Requests::default() },
+            ..model::Phase::default()
+        };
+        let wanted = |name: &str| BTreeMap::from([(name.to_owned(), 20.0)]);
+        for name in ["streams.most", "figures.platform_kb_per_stream", "orders.per_second"] {
+            assert!(judge(&seen, &wanted(name)).0, "{name}");
+        }
+        assert!(!judge(&seen, &wanted("order.p99_ms")).0);
+    }
+
+    #[test]
+    fn a_window_that_the_generator_lost_says_how() {
+        let window = |busy, p99| model::Phase {
+            requests: model::Requests { count: 100, good: 100, ..model::Requests::default() },
+            generator: model::Generator {
+                busy,
+                late_ms: Quantiles { p99, ..Quantiles::default() },
+                bound: true,
+            },
+            ..model::Phase::default()
+        };
+        let why = |busy, p99| judge(&window(busy, p99), &BTreeMap::new()).1;
+        assert_eq!(why(0.95, 2.0), "the generator's thread was busy 95 % of the time");
+        assert_eq!(why(0.3, 30.0), "the generator was 30.0 ms late");
+    }
 }

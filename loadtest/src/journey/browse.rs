@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::Deserialize;
 
 use super::Visit;
-use crate::client::wire::Ask;
+use crate::client::wire::{Answer, Ask};
 
 /// Orders in which people leaf through a catalogue.
 const SORTS: [&str; 3] = ["name", "price", "-price"];
@@ -20,7 +20,7 @@ pub async fn browse(visit: &mut Visit, pages: u32) -> Option<()> {
     let first = format!("/v1/products?limit=20&sort={sort}");
     let mut path = first.clone();
     for page in 1..=pages {
-        let good = visit.ask("browse", Ask::get(&path, None)).await.ok()?;
+        let good = visit.ask_and_judge("browse", Ask::get(&path, None), false, is_a_page).await.ok()?;
         if page < pages {
             let Cursor { next_cursor } = serde_json::from_slice(&good.answer.body).ok()?;
             let Some(cursor) = next_cursor else { break };
@@ -29,6 +29,11 @@ pub async fn browse(visit: &mut Visit, pages: u32) -> Option<()> {
         }
     }
     Some(())
+}
+
+fn is_a_page(answer: &Answer) -> Result<(), &'static str> {
+    let page: Result<Cursor, _> = serde_json::from_slice(&answer.body);
+    page.map(|_| ()).map_err(|_| "a page that cannot be read")
 }
 
 /// Looks for one or two words of a product's name.

@@ -20,10 +20,12 @@ pub async fn follow(visit: &mut Visit, by: Transport) -> Option<()> {
     let customer = visit.customer;
     let world = visit.world.clone();
     let bearer = || world.customers.bearer(customer);
+    let renew = |refused| world.customers.renewed(customer, refused);
     let follow = Follow {
         target: &world.target,
         order,
         bearer: &bearer,
+        renew: &renew,
         transport: by,
         within: visit.final_within,
         drop_after: breaks.then_some(2),

@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use viscount_contracts::OrderId;
 
 use super::{
     Visit,
-    visit::{Good, LONGEST_PAUSE, Placed},
+    visit::{Good, Placed},
 };
-use crate::client::wire::{Answer, Ask};
+use crate::client::wire::{Answer, Ask, LONGEST_PAUSE};
 
 /// Between two looks at an order.
 const LOOK: Duration = Duration::from_millis(100);
@@ -25,6 +26,7 @@ struct Order {
 #[derive(Deserialize)]
 struct Seen<'a> {
     status: &'a str,
+    updated_at: Timestamp,
 }
 
 /// A basket of the wanted products.
@@ -102,10 +104,19 @@ pub async fn refund(visit: &mut Visit, amount: Option<i64>) -> Option<()> {
     let path = format!("/v1/orders/{order}");
     let until = Instant::now() + visit.final_within;
     loop {
-        let good = visit.ask_as_customer("look", Ask::get(&path, None)).await.ok()?;
-        let Seen { status } = serde_json::from_slice(&good.answer.body).ok()?;
+        let readable = |answer: &Answer| match serde_json::from_slice::<Seen<'_>>(&answer.body) {
+            Ok(_) => Ok(()),
+            Err(_) => Err("an order that cannot be read"),
+        };
+        let good = visit.ask_and_judge("look", Ask::get(&path, None), true, readable).await.ok()?;
+        let Seen { status, updated_at } = serde_json::from_slice(&good.answer.body).ok()?;
         match status {
-            "completed" | "partially_refunded" => break,
+            "completed" => {
+                // Once its money goes back, this is forgotten.
+                visit.recorder.completed(order, updated_at);
+                break;
+            }
+            "partially_refunded" => break,
             "created" | "validated" | "paid" if Instant::now() < until => visit.pause(LOOK).await?,
             // Rejected, cancelled or late: nothing to return, and the order's end is counted elsewhere.
             _ => return None,
@@ -113,7 +124,12 @@ pub async fn refund(visit: &mut Visit, amount: Option<i64>) -> Option<()> {
     }
     let body = match amount {
         Some(amount) => {
-            let total: Total = serde_json::from_slice(&visit.last.as_ref()?.answer).ok()?;
+            let Ok(total) = serde_json::from_slice::<Total>(&visit.last.as_ref()?.answer) else {
+                visit
+                    .world
+                    .note("refunds not asked for: the order's acceptance has no total that can be read");
+                return None;
+            };
             json!({"amount": {"amount": amount, "currency": total.total.currency}, "reason": "load test"})
         }
         None => json!({"reason": "load test"}),

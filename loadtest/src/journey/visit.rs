@@ -18,7 +18,7 @@ use crate::{
         customers::Customers,
         pool::Pool,
         shop::Shop,
-        wire::{Answer, Ask, Connection, Target, WireError},
+        wire::{Answer, Ask, Connection, LONGEST_PAUSE, Target, WireError},
     },
     measure::recorder::{Outcome, Recorder},
     stop::Stop,
@@ -131,8 +131,6 @@ pub struct Bad {
 
 /// The pause after a connection broke, or when an answer does not say when to come again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause that a server may ask a client for.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Problem<'a> {

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Deserialize;
 
 use super::processes;
+use crate::client::wire::Target;
 
 /// What a process counts as whose threads belong to several services.
 pub const PLATFORM: &str = "platform";
@@ -57,15 +58,30 @@ impl Endpoints {
     pub fn read(data_dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(data_dir.join("endpoints.json")).ok()?).ok()
     }
+
+    /// The same, when it is the directory of the platform at this target: another platform's says nothing about this one.
+    pub fn of(target: &Target, data_dir: &Path) -> Option<Self> {
+        let found = Self::read(data_dir).filter(|_| target.is_loopback())?;
+        let gateway = found.gateway.as_deref().and_then(processes::port);
+        (gateway.is_some() && gateway == target.port()).then_some(found)
+    }
 }
 
 impl Components {
     /// Looks who listens on the target's port, and on those of the data directory's platform when it is the same one.
-    pub fn find(target: u16, data_dir: &Path, named: &[(String, u32)]) -> Self {
-        let endpoints = Endpoints::read(data_dir).unwrap_or_default();
-        let gateway = endpoints.gateway.as_deref().and_then(processes::port);
-        // A data directory of another platform says nothing about this one.
-        let endpoints = if gateway == Some(target) { endpoints } else { Endpoints::default() };
+    /// When the target is on another machine, who listens here on a port of that number is somebody else: then only the
+    /// processes that are named count.
+    pub fn find(target: &Target, data_dir: &Path, named: &[(String, u32)]) -> Self {
+        if !target.is_loopback() {
+            let what = if named.is_empty() {
+                "the target is not on this machine: CPU and memory of the platform are not known"
+            } else {
+                "the target is not on this machine: CPU and memory are those of the processes that --pid names"
+            };
+            return Self { own: named.to_vec(), notes: vec![what.to_owned()], ..Self::default() };
+        }
+        let endpoints = Endpoints::of(target, data_dir).unwrap_or_default();
+        let target = target.port().unwrap_or_default();
         let mut ports: BTreeMap<u16, String> = BTreeMap::from([(target, "gateway".to_owned())]);
         for (name, url) in &endpoints.services {
             ports.extend(processes::port(url).map(|port| (port, name.clone())));
@@ -110,12 +126,17 @@ impl Components {
         if found.postmaster.is_none() && !found.platform().is_empty() {
             found.notes.push("no PostgreSQL of the platform was seen on this machine".to_owned());
         }
-        found.own.extend(
-            processes::all()
-                .find(|(pid, stat)| is_broker(*pid, &stat.name))
-                .map(|(pid, _)| (BROKER.to_owned(), pid)),
-        );
+        found.own.extend(found.broker().map(|pid| (BROKER.to_owned(), pid)));
         found
+    }
+
+    /// A broker that the platform is connected to; any other one is somebody else's.
+    fn broker(&self) -> Option<u32> {
+        let ports: Vec<u16> = processes::peers(&self.platform()).into_iter().collect();
+        let listeners = processes::listeners(&ports);
+        listeners.into_values().find(|pid| {
+            processes::process(*pid).is_some_and(|stat| is_broker(&stat.name, &processes::command_line(*pid)))
+        })
     }
 
     /// The service that a thread works for, by its name up to a dash.
@@ -149,8 +170,8 @@ fn has_threads_of_several(pid: u32) -> bool {
         > 1
 }
 
-fn is_broker(pid: u32, name: &str) -> bool {
-    name == "redpanda" || (name == "java" && processes::command_line(pid).contains("kafka.Kafka"))
+fn is_broker(name: &str, command_line: &str) -> bool {
+    name == "redpanda" || (name == "java" && command_line.contains("kafka.Kafka"))
 }
 
 #[cfg(test)]
@@ -179,8 +200,31 @@ mod tests {
         }
     }
 
+    async fn target(port: u16) -> Target {
+        Target::find(&format!("http://127.0.0.1:{port}")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn on_another_machine_only_named_processes_are_the_platforms() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // The same port of a machine that is not this one (RFC 5737).
+        let url = format!("http://192.0.2.1:{}", listener.local_addr().unwrap().port());
+        let (elsewhere, named) = (Target::find(&url).await.unwrap(), [("orders".to_owned(), 4711)]);
+        let found = Components::find(&elsewhere, Path::new("/nowhere"), &named);
+        assert_eq!((found.own, found.shared, found.postmaster), (named.to_vec(), vec![], None));
+        let found = Components::find(&elsewhere, Path::new("/nowhere"), &[]);
+        assert_eq!((found.own, found.shared), (vec![], vec![]));
+        assert!(found.notes[0].contains("not on this machine"), "{:?}", found.notes);
+    }
+
     #[test]
-    fn services_are_found_by_their_ports_and_named_ones_by_their_names() {
+    fn a_broker_is_known_by_its_name_or_its_main_class() {
+        assert!(is_broker("redpanda", "") && is_broker("java", "java -Xmx1g kafka.Kafka server.properties"));
+        assert!(!is_broker("java", "java -jar shop.jar") && !is_broker("orders", "kafka.Kafka"));
+    }
+
+    #[tokio::test]
+    async fn services_are_found_by_their_ports_and_named_ones_by_their_names() {
         let dir = tempfile::tempdir().unwrap();
         let (gateway, orders) =
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
@@ -194,14 +238,14 @@ mod tests {
             fs::write(dir.path().join("endpoints.json"), text).unwrap();
         };
         write(port(&gateway));
-        let found = Components::find(port(&gateway), dir.path(), &[]);
+        let found = Components::find(&target(port(&gateway)).await, dir.path(), &[]);
         assert_eq!((found.shared, found.own), (vec![own], vec![]), "one process runs both");
         write(1);
-        let found = Components::find(port(&gateway), dir.path(), &[]);
+        let found = Components::find(&target(port(&gateway)).await, dir.path(), &[]);
         assert_eq!(found.own, [("gateway".to_owned(), own)], "another platform's directory is not looked at");
-        let found = Components::find(2, dir.path(), &[("mine".to_owned(), own)]);
+        let found = Components::find(&target(2).await, dir.path(), &[("mine".to_owned(), own)]);
         assert_eq!(found.own, [("mine".to_owned(), own)]);
-        let found = Components::find(2, dir.path(), &[]);
+        let found = Components::find(&target(2).await, dir.path(), &[]);
         assert!(found.notes[0].contains("--pid"), "{:?}", found.notes);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! While many orders are in motion, only the statuses that are not final are asked for, so that following costs next to
 //! nothing. Then each customer's orders since the load began are listed once. All times are the platform's own, so it does
-//! not matter how fast this is.
+//! not matter how fast this is. An order whose money went back was completed before: its journey has seen when, or its
+//! events say so.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use hdrhistogram::Histogram;
 use http::header;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use viscount_contracts::OrderId;
 
 use super::{
@@ -28,10 +29,13 @@ use crate::{
         shop::{Page, page, page_path},
         wire::{Ask, Connection, Target},
     },
+    stop::Stop,
 };
 
 /// Statuses that an order does not stay in.
 const IN_MOTION: [&str; 3] = ["created", "validated", "paid"];
+/// The status of an order that went well.
+const COMPLETED: &str = "completed";
 /// Statuses of orders that were completed before something happened to them.
 const RETURNED: [&str; 2] = ["partially_refunded", "refunded"];
 /// Between two looks.
@@ -44,6 +48,8 @@ const PAGE: usize = 200;
 const MARGIN: SignedDuration = SignedDuration::from_secs(2);
 /// The most lost or unfinished orders that are named.
 const NAMED: usize = 20;
+/// The most orders of a phase whose events are asked for.
+const ASKED: u64 = 2_000;
 
 /// What became of the orders of a load.
 pub struct Finals {
@@ -61,10 +67,17 @@ pub struct Finals {
     pub repeated: u64,
     /// Orders made since the load began that no client saw accepted.
     pub unknown: u64,
-    /// Microseconds from creation to the final status, the warm-up's orders left out, and those whose money went back.
-    pub created_to_final: Histogram<u64>,
+    /// Microseconds from creation to completion, the warm-up's orders left out. What was rejected or cancelled is not in it: a
+    /// quick no would make the yes look quick.
+    pub created_to_completed: Histogram<u64>,
     /// Completed orders by the second of the load, whenever they were made.
     pub completed: Vec<u64>,
+    /// Accepted orders that nobody looked for, since the run had to end.
+    pub unseen: u64,
+    /// Orders whose money went back, and of whose completion nobody knows when it was.
+    pub untimed: u64,
+    /// Orders whose events were asked for.
+    asked: u64,
     /// Why something is missing.
     pub notes: Vec<String>,
 }
@@ -79,8 +92,11 @@ impl Default for Finals {
             late: 0,
             repeated: 0,
             unknown: 0,
-            created_to_final: histogram(),
+            created_to_completed: histogram(),
             completed: Vec::new(),
+            unseen: 0,
+            untimed: 0,
+            asked: 0,
             notes: Vec::new(),
         }
     }
@@ -97,6 +113,12 @@ struct Order {
 #[derive(Deserialize)]
 struct AnyOrder {}
 
+#[derive(Deserialize)]
+struct Happened {
+    status: String,
+    occurred_at: Timestamp,
+}
+
 /// When the load began, by the platform's clock.
 #[derive(Clone, Copy)]
 struct Begin {
@@ -104,33 +126,57 @@ struct Begin {
     within: Duration,
 }
 
-/// Waits until no order of the load is in motion, but not longer than this; then says what became of each.
-pub async fn follow(target: &Target, customers: &Customers, recorder: &Recorder, within: Duration) -> Finals {
+/// Waits until no order of the load is in motion, but not longer than this, and not for long when the run has to end; then
+/// says what became of each.
+pub async fn follow(
+    target: &Target,
+    customers: &Customers,
+    recorder: &Recorder,
+    within: Duration,
+    stop: &Stop,
+    grace: Duration,
+) -> Finals {
     let finals = RefCell::new(Finals::default());
     let Some((_, began)) = recorder.began() else { return finals.into_inner() };
-    let at = match skew(target).await {
-        Ok(skew) => began.checked_add(skew).unwrap_or(began),
-        Err(failure) => {
-            finals.borrow_mut().notes.push(format!("the platform's clock is not known: {failure}"));
-            began
-        }
-    };
-    let (begin, until) = (Begin { at, within }, Instant::now() + within);
-    let accepted = by_customer(recorder, &mut finals.borrow_mut());
-    stream::iter(accepted)
-        .for_each_concurrent(AT_ONCE, |(customer, accepted)| {
-            let finals = &finals;
-            async move {
-                let orders = orders_of(target, customers, customer as usize, &accepted, begin, until).await;
-                let mut finals = finals.borrow_mut();
-                match orders {
-                    Ok(orders) => finals.judge(accepted, orders, begin),
-                    Err(failure) => finals.unreadable(accepted, &failure),
-                }
+    let waiting = by_customer(recorder, &mut finals.borrow_mut());
+    let left: Cell<u64> = Cell::new(waiting.iter().map(|(_, wanted)| wanted.len() as u64).sum());
+    let following = async {
+        let at = match skew(target).await {
+            Ok(skew) => began.checked_add(skew).unwrap_or(began),
+            Err(failure) => {
+                finals.borrow_mut().notes.push(format!("the platform's clock is not known: {failure}"));
+                began
             }
-        })
-        .await;
-    finals.into_inner()
+        };
+        let look =
+            Look { target, customers, recorder, begin: Begin { at, within }, until: Instant::now() + within };
+        stream::iter(waiting)
+            .for_each_concurrent(AT_ONCE, |(customer, accepted)| {
+                let (look, finals, left) = (&look, &finals, &left);
+                async move {
+                    let orders = accepted.len() as u64;
+                    look.after(customer as usize, accepted, finals).await;
+                    left.set(left.get() - orders);
+                }
+            })
+            .await;
+    };
+    let ended = stop.or_soon(grace, following).await;
+    let mut finals = finals.into_inner();
+    if ended.is_none() {
+        finals.unseen = left.get();
+        finals.notes.push(format!(
+            "interrupted before {} orders were looked for: nothing is known of them",
+            left.get()
+        ));
+    }
+    if finals.untimed > 0 {
+        finals.notes.push(format!(
+            "{} orders whose money went back were completed, but not known when: they are in no rate and no time",
+            finals.untimed
+        ));
+    }
+    finals
 }
 
 /// Accepted orders, and whether each was measured.
@@ -159,65 +205,106 @@ async fn skew(target: &Target) -> Result<SignedDuration, Failure> {
     Ok(date.timestamp().duration_since(Timestamp::now()))
 }
 
-/// A customer's orders since the load began, when none of them is in motion any more or the time is over.
-async fn orders_of(
-    target: &Target,
-    customers: &Customers,
-    customer: usize,
-    wanted: &Wanted,
+/// How orders are looked for.
+struct Look<'a> {
+    target: &'a Target,
+    customers: &'a Customers,
+    recorder: &'a Recorder,
     begin: Begin,
     until: Instant,
-) -> Result<Vec<Order>, Failure> {
-    let mut connection = Connection::new(target);
-    let since = begin.at.checked_sub(MARGIN).unwrap_or(begin.at).to_string();
-    let since = form_urlencoded::byte_serialize(since.as_bytes()).collect::<String>();
-    let path = format!("/v1/orders?created_after={since}");
-    while wanted.len() > PAGE
-        && Instant::now() < until
-        && in_motion(&mut connection, customers, customer, &since).await?
-    {
-        tokio::time::sleep(PAUSE).await;
-    }
-    loop {
-        let orders = list(&mut connection, customers, customer, &path).await?;
-        let moving = orders.iter().any(|order| order.moves() && wanted.contains_key(&order.id));
-        if !moving || Instant::now() >= until {
-            return Ok(orders);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
-async fn in_motion(
-    connection: &mut Connection,
-    customers: &Customers,
-    customer: usize,
-    since: &str,
-) -> Result<bool, Failure> {
-    for status in IN_MOTION {
-        let path = format!("/v1/orders?status={status}&created_after={since}&limit=1");
-        let page: Page<AnyOrder> = page(connection, &path, customers.bearer(customer)).await?;
-        if !page.items.is_empty() {
-            return Ok(true);
+impl Look<'_> {
+    /// What became of one customer's orders.
+    async fn after(&self, customer: usize, wanted: Wanted, finals: &RefCell<Finals>) {
+        let mut connection = Connection::new(self.target);
+        let orders = match self.orders_of(&mut connection, customer, &wanted).await {
+            Ok(orders) => orders,
+            Err(failure) => return finals.borrow_mut().unreadable(wanted, &failure),
+        };
+        let mut completed = HashMap::new();
+        for order in orders.iter().filter(|order| order.is_returned() && wanted.contains_key(&order.id)) {
+            let mut at = self.recorder.completed_at(order.id);
+            if at.is_none() && finals.borrow().asked < ASKED {
+                finals.borrow_mut().asked += 1;
+                // When it fails, the order is one of those that nobody knows it of.
+                at = self.completed_at(&mut connection, customer, order.id).await.ok().flatten();
+            }
+            completed.extend(at.map(|at| (order.id, at)));
+        }
+        finals.borrow_mut().judge(wanted, orders, &completed, self.begin);
+    }
+
+    /// A customer's orders since the load began, when none of them is in motion any more or the time is over.
+    async fn orders_of(
+        &self,
+        connection: &mut Connection,
+        customer: usize,
+        wanted: &Wanted,
+    ) -> Result<Vec<Order>, Failure> {
+        let begin = self.begin.at;
+        let since = begin.checked_sub(MARGIN).unwrap_or(begin).to_string();
+        let since = form_urlencoded::byte_serialize(since.as_bytes()).collect::<String>();
+        let path = format!("/v1/orders?created_after={since}");
+        while wanted.len() > PAGE
+            && Instant::now() < self.until
+            && self.in_motion(connection, customer, &since).await?
+        {
+            tokio::time::sleep(PAUSE).await;
+        }
+        loop {
+            let orders: Vec<Order> = self.list(connection, customer, &path).await?;
+            let moving = orders.iter().any(|order| order.moves() && wanted.contains_key(&order.id));
+            if !moving || Instant::now() >= self.until {
+                return Ok(orders);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
-    Ok(false)
-}
 
-async fn list(
-    connection: &mut Connection,
-    customers: &Customers,
-    customer: usize,
-    path: &str,
-) -> Result<Vec<Order>, Failure> {
-    let (mut orders, mut cursor) = (Vec::new(), None);
-    loop {
-        let path = page_path(path, cursor.as_deref());
-        let page: Page<Order> = page(connection, &path, customers.bearer(customer)).await?;
-        orders.extend(page.items);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(orders);
+    async fn in_motion(
+        &self,
+        connection: &mut Connection,
+        customer: usize,
+        since: &str,
+    ) -> Result<bool, Failure> {
+        for status in IN_MOTION {
+            let path = format!("/v1/orders?status={status}&created_after={since}&limit=1");
+            let page: Page<AnyOrder> = page(connection, &path, Some((self.customers, customer))).await?;
+            if !page.items.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// When an order was completed, by its events.
+    async fn completed_at(
+        &self,
+        connection: &mut Connection,
+        customer: usize,
+        order: OrderId,
+    ) -> Result<Option<Timestamp>, Failure> {
+        let path = format!("/v1/orders/{order}/events");
+        let events: Vec<Happened> = self.list(connection, customer, &path).await?;
+        Ok(events.into_iter().find(|event| event.status == COMPLETED).map(|event| event.occurred_at))
+    }
+
+    async fn list<T: DeserializeOwned>(
+        &self,
+        connection: &mut Connection,
+        customer: usize,
+        path: &str,
+    ) -> Result<Vec<T>, Failure> {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let path = page_path(path, cursor.as_deref());
+            let page: Page<T> = page(connection, &path, Some((self.customers, customer))).await?;
+            all.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(all);
+            }
         }
     }
 }
@@ -226,16 +313,28 @@ impl Order {
     fn moves(&self) -> bool {
         IN_MOTION.contains(&self.status.as_str())
     }
+
+    /// It was changed again, after it had been completed for a while.
+    fn is_returned(&self) -> bool {
+        RETURNED.contains(&self.status.as_str())
+    }
 }
 
 impl Finals {
     /// Completed orders, also when money went back later.
     pub fn orders_completed(&self) -> u64 {
         let count = |status: &str| self.statuses.get(status).copied().unwrap_or_default();
-        count("completed") + RETURNED.iter().map(|status| count(status)).sum::<u64>()
+        count(COMPLETED) + RETURNED.iter().map(|status| count(status)).sum::<u64>()
     }
 
-    fn judge(&mut self, mut wanted: Wanted, orders: Vec<Order>, begin: Begin) {
+    /// `completed` says when orders were completed whose money went back.
+    fn judge(
+        &mut self,
+        mut wanted: Wanted,
+        orders: Vec<Order>,
+        completed: &HashMap<OrderId, Timestamp>,
+        begin: Begin,
+    ) {
         for order in orders {
             let Some(measured) = wanted.remove(&order.id) else {
                 self.unknown += u64::from(order.created_at >= begin.at);
@@ -245,7 +344,7 @@ impl Finals {
                 self.not_final += 1;
                 self.name(order.id);
             } else {
-                self.is_final(&order, measured, begin);
+                self.is_final(&order, completed.get(&order.id).copied(), measured, begin);
             }
             *self.statuses.entry(order.status).or_default() += 1;
         }
@@ -253,23 +352,28 @@ impl Finals {
         wanted.into_keys().for_each(|id| self.name(id));
     }
 
-    fn is_final(&mut self, order: &Order, measured: bool, begin: Begin) {
-        // It was changed again, after it had been final for a while.
-        if RETURNED.contains(&order.status.as_str()) {
+    fn is_final(&mut self, order: &Order, completed: Option<Timestamp>, measured: bool, begin: Begin) {
+        let final_at = match (order.is_returned(), completed) {
+            (false, _) => order.updated_at,
+            (true, Some(at)) => at,
+            (true, None) => {
+                self.untimed += 1;
+                return;
+            }
+        };
+        let took = final_at.duration_since(order.created_at).unsigned_abs();
+        self.late += u64::from(took > begin.within);
+        if order.status != COMPLETED && !order.is_returned() {
             return;
         }
-        let took = order.updated_at.duration_since(order.created_at).unsigned_abs();
-        self.late += u64::from(took > begin.within);
         if measured {
-            record(&mut self.created_to_final, took);
+            record(&mut self.created_to_completed, took);
         }
-        if order.status == "completed" {
-            let second = order.updated_at.duration_since(begin.at).as_secs().max(0) as usize;
-            if second >= self.completed.len() {
-                self.completed.resize(second + 1, 0);
-            }
-            self.completed[second] += 1;
+        let second = final_at.duration_since(begin.at).as_secs().max(0) as usize;
+        if second >= self.completed.len() {
+            self.completed.resize(second + 1, 0);
         }
+        self.completed[second] += 1;
     }
 
     fn unreadable(&mut self, wanted: Wanted, failure: &Failure) {
@@ -289,63 +393,4 @@ impl Finals {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use uuid::Uuid;
-
-    use super::*;
-
-    const WITHIN: Duration = Duration::from_secs(30);
-
-    fn id(number: u128) -> OrderId {
-        Uuid::from_u128(number).into()
-    }
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_000_000 + millis).unwrap()
-    }
-
-    fn order(number: u128, status: &str, created: i64, updated: i64) -> Order {
-        Order { id: id(number), status: status.to_owned(), created_at: at(created), updated_at: at(updated) }
-    }
-
-    #[test]
-    fn lost_late_and_unfinished_orders_are_told() {
-        let wanted = (1..=5).map(|number| (id(number), number != 5)).collect();
-        let orders = vec![
-            order(1, "completed", 0, 100),
-            order(2, "paid", 0, 5),
-            order(3, "rejected", 0, 31_000),
-            order(5, "completed", 900, 1_100),
-            order(9, "completed", 50, 51),
-            order(10, "completed", -50, 51),
-        ];
-        let mut finals = Finals::default();
-        finals.judge(wanted, orders, Begin { at: at(0), within: WITHIN });
-        assert_eq!((finals.lost, finals.not_final, finals.late, finals.unknown), (1, 1, 1, 1));
-        assert_eq!(finals.named, [id(2), id(4)]);
-        assert_eq!(finals.orders_completed(), 2);
-        assert_eq!(finals.created_to_final.len(), 2, "the warm-up's order is left out");
-        assert_eq!(finals.completed, [1, 1], "but what was completed meanwhile counts");
-    }
-
-    #[test]
-    fn returned_money_does_not_make_an_order_slow() {
-        let mut finals = Finals::default();
-        let wanted = HashMap::from([(id(1), true)]);
-        finals.judge(wanted, vec![order(1, "refunded", 0, 90_000)], Begin { at: at(0), within: WITHIN });
-        assert_eq!((finals.orders_completed(), finals.late, finals.created_to_final.len()), (1, 0, 0));
-    }
-
-    #[test]
-    fn an_order_that_two_requests_made_is_told() {
-        let recorder = Recorder::new(Duration::ZERO);
-        recorder.begin();
-        for _ in 0..2 {
-            recorder.accepted(id(1), 3, Instant::now());
-        }
-        let mut finals = Finals::default();
-        let wanted = by_customer(&recorder, &mut finals);
-        assert_eq!((finals.repeated, wanted.len(), wanted[0].0), (1, 1, 3));
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What a process uses, as far as `/proc` tells (Linux, proc(5)). Elsewhere nothing is found, and the report says so.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs,
     net::SocketAddr,
 };
@@ -83,16 +83,35 @@ pub fn memory(pid: u32) -> Option<Memory> {
     parse_memory(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
-/// Seconds of CPU time that all processes of the machine have used, what a hypervisor took among them.
-pub fn machine() -> Option<f64> {
+/// CPU time of the machine, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Machine {
+    /// What all its processes have used.
+    pub used: f64,
+    /// What a hypervisor gave to other machines while this one wanted it.
+    pub stolen: f64,
+}
+
+/// The machine's CPU time.
+pub fn machine() -> Option<Machine> {
     parse_machine(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The ports that these processes are connected to.
+pub fn peers(pids: &[u32]) -> BTreeSet<u16> {
+    let sockets: HashSet<u64> = pids.iter().flat_map(|pid| sockets_of(*pid)).collect();
+    tables()
+        .iter()
+        .flat_map(|table| connected(table))
+        .filter(|(inode, _)| sockets.contains(inode))
+        .map(|(_, port)| port)
+        .collect()
 }
 
 /// The processes that listen on these ports of this machine, by port.
 pub fn listeners(ports: &[u16]) -> BTreeMap<u16, u32> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let sockets: BTreeMap<u64, u16> =
-        tables.iter().flat_map(|table| listening(table)).filter(|(_, port)| ports.contains(port)).collect();
+        tables().iter().flat_map(|table| listening(table)).filter(|(_, port)| ports.contains(port)).collect();
     let mut found = BTreeMap::new();
     if sockets.is_empty() {
         return found;
@@ -130,15 +149,30 @@ fn sockets_of(pid: u32) -> HashSet<u64> {
         .collect()
 }
 
+fn tables() -> [String; 2] {
+    ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default())
+}
+
 /// Sockets that listen, with their ports, from a table such as `/proc/net/tcp`.
 fn listening(table: &str) -> impl Iterator<Item = (u64, u16)> {
-    table.lines().skip(1).filter_map(|line| {
+    // TCP_LISTEN
+    sockets(table, "0A", 1)
+}
+
+/// Sockets that are connected, with the ports at the other end.
+fn connected(table: &str) -> impl Iterator<Item = (u64, u16)> {
+    // TCP_ESTABLISHED
+    sockets(table, "01", 2)
+}
+
+/// Sockets in this state, with the port in this column.
+fn sockets(table: &str, state: &'static str, column: usize) -> impl Iterator<Item = (u64, u16)> {
+    table.lines().skip(1).filter_map(move |line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        // TCP_LISTEN
-        if *fields.get(3)? != "0A" {
+        if *fields.get(3)? != state {
             return None;
         }
-        let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
+        let port = u16::from_str_radix(fields.get(column)?.rsplit_once(':')?.1, 16).ok()?;
         Some((fields.get(9)?.parse().ok()?, port))
     })
 }
@@ -165,11 +199,13 @@ fn parse(stat: &str) -> Option<Stat> {
 }
 
 /// `cpu user nice system idle iowait irq softirq steal …`; guests are in user.
-fn parse_machine(stat: &str) -> Option<f64> {
+fn parse_machine(stat: &str) -> Option<Machine> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).take(8).collect();
     let idle = ticks.get(3)? + ticks.get(4)?;
-    Some((ticks.iter().sum::<u64>() - idle) as f64 / TICKS)
+    let stolen = ticks.get(7).copied().unwrap_or_default();
+    let used = ticks.iter().sum::<u64>() - idle - stolen;
+    Some(Machine { used: used as f64 / TICKS, stolen: stolen as f64 / TICKS })
 }
 
 fn parse_memory(status: &str) -> Option<Memory> {
@@ -205,9 +241,10 @@ mod tests {
 
     #[test]
     fn a_machine_is_busy_when_it_is_not_idle() {
-        assert_eq!(parse_machine("cpu  100 20 30 5000 60 7 8 5 1 1\ncpu0 1 2 3\n"), Some(1.7));
+        let expected = Machine { used: 1.65, stolen: 0.05 };
+        assert_eq!(parse_machine("cpu  100 20 30 5000 60 7 8 5 1 1\ncpu0 1 2 3\n"), Some(expected));
         assert_eq!(parse_machine("cpu0 1 2 3"), None);
-        assert!(machine().unwrap() > 0.0);
+        assert!(machine().unwrap().used > 0.0);
     }
 
     #[test]
@@ -216,6 +253,7 @@ mod tests {
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0\n\
             1: 0100007F:1F90 0100007F:A001 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4\n";
         assert_eq!(listening(table).collect::<Vec<_>>(), [(4711, 8080)]);
+        assert_eq!(connected(table).collect::<Vec<_>>(), [(4712, 0xA001)]);
     }
 
     #[test]
@@ -223,6 +261,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert_eq!(listeners(&[port]).get(&port), Some(&std::process::id()));
+        assert!(!peers(&[std::process::id()]).contains(&port));
+        let _connection = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(peers(&[std::process::id()]).contains(&port));
     }
 
     #[test]

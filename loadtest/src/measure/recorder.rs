@@ -7,11 +7,12 @@
 //! generator or the server is behind, the waiting is part of it, so that a stall cannot hide the requests that it held
 //! back (coordinated omission, Gil Tene). The *service time* counts from the moment it was sent.
 //!
-//! Requests that were meant to start during the warm-up are in the line of their second, and nowhere else.
+//! Requests that were meant to start during the warm-up are in the line of their second, and nowhere else; rates count what
+//! ended well between the end of the warm-up and the end of the load, since time and CPU are those of this stretch.
 
 use std::{
     cell::{Ref, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -26,6 +27,14 @@ use super::histogram::{Quantiles, histogram, millis, record};
 const KINDS: usize = 64;
 /// The kind of what is counted together.
 const OTHER: &str = "other";
+
+/// Names under which requests are written down.
+pub const OPERATIONS: [&str; 13] = [
+    "browse", "search", "product", "order", "hot", "retry", "cancel", "look", "refund", "follow", "login",
+    "me", "history",
+];
+/// Journeys that were never begun: no request, but a failure all the same.
+const ARRIVAL: &str = "arrival";
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +60,8 @@ pub struct Operation {
     pub count: u64,
     /// Those that ended as they were meant to.
     pub good: u64,
+    /// Requests that ended well between the end of the warm-up and the end of the load, whenever they began.
+    pub good_measured: u64,
     /// Those that were told to come later: 429 and 503.
     pub refused: u64,
     /// Refusals that did not say when to come again.
@@ -61,12 +72,14 @@ pub struct Operation {
     pub problems: BTreeMap<String, u64>,
     /// Requests without an answer, by reason.
     pub broken: BTreeMap<String, u64>,
-    /// From the intended start to the end, however it ended, refusals apart: their speed is no merit.
+    /// From the intended start to the answer, refusals and failures apart: their speed is no merit.
     pub latency: Histogram<u64>,
-    /// From sending to the end, refusals apart.
+    /// From sending to the answer, refusals and failures apart.
     pub service: Histogram<u64>,
     /// From the intended start to the refusal.
     pub refusal: Histogram<u64>,
+    /// From the intended start to the failure: no answer, a wrong one, or one that the server calls its own fault.
+    pub failure: Histogram<u64>,
 }
 
 /// One second of the load, counted from its begin, warm-up included.
@@ -146,6 +159,10 @@ struct Seen {
     /// Latencies of the requests that ended in the second that goes on.
     now: (usize, Histogram<u64>),
     accepted: Vec<Accepted>,
+    /// Orders accepted between the end of the warm-up and the end of the load.
+    accepted_measured: u64,
+    /// When orders were completed that were changed again later.
+    completed: HashMap<OrderId, Timestamp>,
     streams: Streams,
     behind: Histogram<u64>,
     users: (usize, usize),
@@ -162,6 +179,8 @@ impl Recorder {
             seconds: Vec::new(),
             now: (0, histogram()),
             accepted: Vec::new(),
+            accepted_measured: 0,
+            completed: HashMap::new(),
             streams: Streams { delivery: histogram(), open: 0, most: 0 },
             behind: histogram(),
             users: (0, 0),
@@ -200,7 +219,7 @@ impl Recorder {
         seen.second(began, sent).started += 1;
         seen.totals.requests += 1;
         let refused = outcome.is_refusal();
-        if !refused {
+        if !refused && !outcome.is_failure() {
             seen.latency(began, ended, latency);
         }
         let second = seen.second(began, ended);
@@ -214,11 +233,27 @@ impl Recorder {
             _ if refused => seen.totals.refused += 1,
             _ => seen.totals.failed += 1,
         }
+        if matches!(outcome, Outcome::Good(_)) && seen.is_measured(ended, self.warm_up) {
+            seen.operation(operation).good_measured += 1;
+        }
         if intended.saturating_duration_since(began) < self.warm_up {
             return;
         }
         let service = ended.saturating_duration_since(sent);
         seen.operation(operation).add(latency, service, outcome);
+    }
+
+    /// A journey that was meant to begin at this moment never did: a failure that took no time.
+    pub fn not_begun(&self, intended: Instant, why: &str) {
+        let mut seen = self.seen.borrow_mut();
+        let Some((began, _)) = seen.began else { return };
+        seen.totals.failed += 1;
+        seen.second(began, Instant::now()).failed += 1;
+        if intended.saturating_duration_since(began) >= self.warm_up {
+            let arrival = seen.operation(ARRIVAL);
+            arrival.count += 1;
+            count(&mut arrival.broken, why);
+        }
     }
 
     /// A 201 was seen; the order is looked for in the history afterwards.
@@ -227,7 +262,23 @@ impl Recorder {
         let Some((began, _)) = seen.began else { return };
         let measured = intended.saturating_duration_since(began) >= self.warm_up;
         seen.accepted.push(Accepted { order, customer, measured });
+        seen.accepted_measured += u64::from(seen.is_measured(Instant::now(), self.warm_up));
         seen.totals.accepted += 1;
+    }
+
+    /// An order was seen completed, since this moment by the platform's clock. Its history forgets that when it is changed again.
+    pub fn completed(&self, order: OrderId, since: Timestamp) {
+        self.seen.borrow_mut().completed.entry(order).or_insert(since);
+    }
+
+    /// When an order was completed, if that was seen.
+    pub fn completed_at(&self, order: OrderId) -> Option<Timestamp> {
+        self.seen.borrow().completed.get(&order).copied()
+    }
+
+    /// Orders accepted between the end of the warm-up and the end of the load.
+    pub fn accepted_measured(&self) -> u64 {
+        self.seen.borrow().accepted_measured
     }
 
     /// A message of a stream has arrived so long after what it tells happened.
@@ -345,7 +396,14 @@ impl Recorder {
 }
 
 impl Seen {
+    /// Whether a moment is after the warm-up, and not after the load.
+    fn is_measured(&self, at: Instant, warm_up: Duration) -> bool {
+        let warm = self.began.is_some_and(|(began, _)| at.saturating_duration_since(began) >= warm_up);
+        warm && self.ended.is_none_or(|ended| at <= ended)
+    }
+
     fn operation(&mut self, name: &'static str) -> &mut Operation {
+        debug_assert!(name == ARRIVAL || OPERATIONS.contains(&name), "{name}");
         let known =
             self.operations.iter().position(|(known, _)| std::ptr::eq(*known, name) || *known == name);
         let at = known.unwrap_or_else(|| {
@@ -410,6 +468,15 @@ impl Outcome<'_> {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Problem { status: 429 | 503, .. })
     }
+
+    /// Whether there is no answer to speak of: a connection that is refused at once is not a quick shop.
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Good(_) => false,
+            Self::Problem { status, .. } => *status >= 500 && !self.is_refusal(),
+            Self::Broken(_) => true,
+        }
+    }
 }
 
 impl Operation {
@@ -417,6 +484,7 @@ impl Operation {
         Self {
             count: 0,
             good: 0,
+            good_measured: 0,
             refused: 0,
             refused_without_time: 0,
             statuses: BTreeMap::new(),
@@ -425,6 +493,7 @@ impl Operation {
             latency: histogram(),
             service: histogram(),
             refusal: histogram(),
+            failure: histogram(),
         }
     }
 
@@ -433,6 +502,8 @@ impl Operation {
         if outcome.is_refusal() {
             self.refused += 1;
             record(&mut self.refusal, latency);
+        } else if outcome.is_failure() {
+            record(&mut self.failure, latency);
         } else {
             record(&mut self.latency, latency);
             record(&mut self.service, service);
@@ -464,110 +535,4 @@ fn count(counts: &mut BTreeMap<String, u64>, kind: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const MS: Duration = Duration::from_millis(1);
-
-    fn begun(warm_up: Duration) -> (Rc<Recorder>, Instant) {
-        let recorder = Recorder::new(warm_up);
-        recorder.begin();
-        let (began, _) = recorder.began().unwrap();
-        (recorder, began)
-    }
-
-    fn problem(status: u16, kind: &str) -> Outcome<'_> {
-        Outcome::Problem { status, kind, retry_after: None }
-    }
-
-    #[test]
-    fn nothing_counts_before_the_load_begins() {
-        let recorder = Recorder::new(Duration::ZERO);
-        let now = Instant::now();
-        recorder.request("order", now, now, Outcome::Good(201));
-        assert!(recorder.operations().is_empty() && recorder.seconds().is_empty());
-    }
-
-    #[test]
-    fn the_warm_up_is_left_out_by_the_intended_start() {
-        let (recorder, began) = begun(2 * SECOND);
-        let good = Outcome::Good(200);
-        // Meant for the warm-up, and so slow that it ends long after it.
-        recorder.request_at("browse", began + SECOND, began + SECOND, began + 5 * SECOND, good);
-        recorder.request_at("browse", began + 2 * SECOND, began + 2 * SECOND, began + 2 * SECOND + MS, good);
-        let operations = recorder.operations();
-        let (name, browse) = &operations[0];
-        assert_eq!((*name, browse.count, browse.good), ("browse", 1, 1));
-        assert_eq!(browse.latency.max(), 1_000);
-        drop(operations);
-        let seconds = recorder.seconds();
-        assert_eq!(seconds.iter().map(|second| second.started).sum::<u64>(), 2);
-    }
-
-    #[test]
-    fn latency_counts_from_the_intended_start_and_service_time_from_sending() {
-        let (recorder, began) = begun(Duration::ZERO);
-        recorder.request_at("order", began, began + 300 * MS, began + 310 * MS, Outcome::Good(201));
-        let operations = recorder.operations();
-        let (latency, service) =
-            (Quantiles::of(&operations[0].1.latency), Quantiles::of(&operations[0].1.service));
-        assert!((latency.max - 310.0).abs() < 1.0 && (service.max - 10.0).abs() < 0.1);
-    }
-
-    #[test]
-    fn outcomes_are_told_apart() {
-        let (recorder, began) = begun(Duration::ZERO);
-        let outcomes = [
-            Outcome::Good(201),
-            problem(409, "/problems/too-late"),
-            problem(429, "/problems/rate-limited"),
-            Outcome::Problem { status: 503, kind: "/problems/overloaded", retry_after: Some(SECOND) },
-            Outcome::Broken("no answer"),
-        ];
-        for outcome in outcomes {
-            recorder.request_at("order", began, began, began + 5 * MS, outcome);
-        }
-        let operations = recorder.operations();
-        let order = &operations[0].1;
-        assert_eq!((order.count, order.good, order.refused, order.refused_without_time), (5, 1, 2, 1));
-        assert_eq!(order.problems.len(), 3);
-        assert_eq!(order.broken["no answer"], 1);
-        assert_eq!(
-            (order.latency.len(), order.refusal.len()),
-            (3, 2),
-            "refusals have a histogram of their own"
-        );
-        drop(operations);
-        let second = recorder.seconds()[0].clone();
-        assert_eq!((second.started, second.good, second.refused, second.failed), (5, 1, 2, 2));
-    }
-
-    #[test]
-    fn every_second_has_its_own_percentiles() {
-        let (recorder, began) = begun(Duration::ZERO);
-        for (second, latency) in [(0, 10), (1, 200), (3, 30)] {
-            let ended = began + second * SECOND + 500 * MS;
-            recorder.request_at(
-                "search",
-                ended - latency * MS,
-                ended - latency * MS,
-                ended,
-                Outcome::Good(200),
-            );
-        }
-        let p50: Vec<u64> = recorder.seconds().iter().map(|second| second.p50_ms.round() as u64).collect();
-        assert_eq!(p50, [10, 200, 0, 30]);
-    }
-
-    #[test]
-    fn a_server_cannot_fill_the_memory_with_names() {
-        let mut counts = BTreeMap::new();
-        for number in 0..1_000 {
-            count(&mut counts, &format!("/problems/{number}"));
-        }
-        assert_eq!(counts.len(), KINDS + 1);
-        assert_eq!(counts.values().sum::<u64>(), 1_000);
-    }
-}
+mod tests;

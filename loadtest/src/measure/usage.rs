@@ -12,11 +12,13 @@ use std::{
 
 use super::{
     components::{Components, GENERATOR, PLATFORM, POSTGRES},
-    processes::{self, Stat},
+    processes::{self, Machine, Stat},
 };
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+/// Looks that are asked for and not taken yet.
+const ASKING: usize = 4;
 
 /// What has been sampled so far.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +37,18 @@ struct Sample {
     memory: Vec<Option<f64>>,
     /// Seconds of CPU time of the generator's first thread.
     load: f64,
-    /// Seconds of CPU time of the whole machine.
-    machine: f64,
+    /// CPU time of the whole machine.
+    machine: Machine,
 }
+
+/// Somebody asks for a look before its time, and waits for it or not.
+type Asked = Option<SyncSender<()>>;
 
 /// Looks once a second until it is dropped.
 pub struct Sampler {
     usage: Arc<Mutex<Usage>>,
-    stop: Option<SyncSender<()>>,
+    /// Until it is dropped.
+    asking: Option<SyncSender<Asked>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,27 +56,42 @@ impl Sampler {
     /// Begins with a first look.
     pub fn start(components: Components) -> Self {
         let usage = Arc::new(Mutex::new(Usage::default()));
-        let (stop, stopped) = sync_channel(1);
+        let (asking, asked) = sync_channel(ASKING);
         let mut looker = Looker::new(components);
         looker.look(&usage);
         let shared = usage.clone();
         let thread = std::thread::Builder::new()
             .name("sampler".to_owned())
-            .spawn(move || looker.run(&shared, &stopped))
+            .spawn(move || looker.run(&shared, &asked))
             // Without it there are no figures of processes, and all else goes on.
             .ok();
-        Self { usage, stop: Some(stop), thread }
+        Self { usage, asking: Some(asking), thread }
     }
 
-    /// What has been sampled so far.
+    /// Has a look taken now, and does not wait for it: what happens until the next one would count as if it had happened
+    /// evenly, up to a second of it in the wrong phase.
+    pub fn look(&self) {
+        // When so many looks are asked for already, one of them is soon enough.
+        let _ = self.asking.as_ref().map(|asking| asking.try_send(None));
+    }
+
+    /// What has been sampled so far, up to now.
     pub fn usage(&self) -> Usage {
+        let (looked, look) = sync_channel(1);
+        if self.asking.as_ref().is_some_and(|asking| asking.try_send(Some(looked)).is_ok()) {
+            // Without it the last stretch is missing, and all else is there.
+            let _ = look.recv_timeout(EVERY);
+        }
         lock(&self.usage).clone()
     }
 
     /// Cores and MiB of the platform and of PostgreSQL in the last second, and how busy the generator was.
     pub fn latest(&self) -> Latest {
         let usage = lock(&self.usage);
-        let [.., before, last] = usage.samples.as_slice() else { return Latest::default() };
+        let Some((last, earlier)) = usage.samples.split_last() else { return Latest::default() };
+        // A look that was asked for may be just behind another, and the kernel counts in hundredths of a second.
+        let before = earlier.iter().rev().find(|before| last.at.duration_since(before.at) >= EVERY / 2);
+        let Some(before) = before else { return Latest::default() };
         let seconds = last.at.duration_since(before.at).as_secs_f64().max(1e-9);
         let mut latest = Latest { generator: (last.load - before.load) / seconds, ..Latest::default() };
         for (number, name) in usage.names.iter().enumerate() {
@@ -106,7 +127,7 @@ pub struct Latest {
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        self.stop = None;
+        self.asking = None;
         if let Some(thread) = self.thread.take() {
             // It only reads; how it ended changes nothing.
             let _ = thread.join();
@@ -135,8 +156,14 @@ impl Usage {
     /// Cores that processes of this machine used which belong to nobody here.
     pub fn others(&self, from: Instant, to: Instant) -> f64 {
         let known: f64 = (0..self.names.len()).map(|component| self.cpu(component, from, to)).sum();
-        let at = |at| self.between(at, |sample| sample.machine);
+        let at = |at| self.between(at, |sample| sample.machine.used);
         (at(to) - at(from) - known).max(0.0) / to.saturating_duration_since(from).as_secs_f64().max(1e-9)
+    }
+
+    /// Cores that the hypervisor gave to other machines while this one wanted them.
+    pub fn stolen(&self, from: Instant, to: Instant) -> f64 {
+        let at = |at| self.between(at, |sample| sample.machine.stolen);
+        (at(to) - at(from)).max(0.0) / to.saturating_duration_since(from).as_secs_f64().max(1e-9)
     }
 
     /// MiB that a component holds at this time: the next look's.
@@ -181,21 +208,51 @@ struct Looker {
     seen: HashMap<u32, f64>,
     /// What each component has used since the first one.
     used: BTreeMap<String, f64>,
+    /// Of each process whose threads are told apart.
+    rests: HashMap<u32, Rest>,
     first: bool,
+}
+
+/// What a process has used since the first look, beyond what its living threads tell.
+struct Rest {
+    first: f64,
+    whole: f64,
+    told: f64,
+}
+
+impl Rest {
+    fn look(&mut self, whole: f64, told: f64) {
+        self.whole = whole;
+        self.told += told;
+    }
+
+    /// From totals: the threads are read a little later than the process, so that single differences go up and down. Adding
+    /// up those that are above zero would make something of nothing.
+    fn now(&self) -> f64 {
+        (self.whole - self.first - self.told).max(0.0)
+    }
 }
 
 impl Looker {
     fn new(components: Components) -> Self {
-        Self { components, seen: HashMap::new(), used: BTreeMap::new(), first: true }
+        Self { components, seen: HashMap::new(), used: BTreeMap::new(), rests: HashMap::new(), first: true }
     }
 
-    fn run(mut self, usage: &Mutex<Usage>, stopped: &Receiver<()>) {
+    fn run(mut self, usage: &Mutex<Usage>, asked: &Receiver<Asked>) {
         let mut next = Instant::now() + EVERY;
-        while let Err(RecvTimeoutError::Timeout) =
-            stopped.recv_timeout(next.saturating_duration_since(Instant::now()))
-        {
-            self.look(usage);
-            next += EVERY;
+        loop {
+            match asked.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(who) => {
+                    self.look(usage);
+                    // Who has not waited for it does not need to be told.
+                    let _ = who.map(|who| who.try_send(()));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look(usage);
+                    next += EVERY;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         // The last stretch is not lost.
         self.look(usage);
@@ -235,7 +292,11 @@ impl Looker {
                 usage.names.push(name.clone());
             }
         }
-        let cpu = usage.names.iter().map(|name| self.used.get(name).copied().unwrap_or_default()).collect();
+        let used = |name: &String| {
+            let rest = if name == PLATFORM { self.rests.values().map(Rest::now).sum() } else { 0.0 };
+            self.used.get(name).copied().unwrap_or_default() + rest
+        };
+        let cpu = usage.names.iter().map(used).collect();
         let memory = usage.names.iter().map(|name| memory.get(name).copied()).collect();
         usage.samples.push(Sample { at, cpu, memory, load, machine });
     }
@@ -244,7 +305,6 @@ impl Looker {
     fn look_at_threads(&mut self, pid: u32) {
         let Some(whole) = processes::process(pid) else { return };
         let threads = processes::threads(pid);
-        let before = self.seen.get(&pid).copied();
         let mut told = 0.0;
         for (thread, stat) in threads {
             // The first thread has the process's id, and the process's name.
@@ -252,10 +312,8 @@ impl Looker {
             let service = self.components.service_of(&stat.name).to_owned();
             told += self.add(&service, key, stat.cpu);
         }
-        self.seen.insert(pid, whole.cpu);
-        if let Some(before) = before {
-            *self.used.entry(PLATFORM.to_owned()).or_default() += (whole.cpu - before - told).max(0.0);
-        }
+        let rest = self.rests.entry(pid).or_insert(Rest { first: whole.cpu, whole: whole.cpu, told: 0.0 });
+        rest.look(whole.cpu, told);
     }
 
     /// Its buffers are in every backend that has touched them, and counted once. A backend's ended children are the
@@ -298,67 +356,4 @@ fn lock(usage: &Mutex<Usage>) -> MutexGuard<'_, Usage> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn usage(samples: &[(u64, f64, f64)]) -> (Usage, Instant) {
-        let start = Instant::now();
-        let sample = |(seconds, cpu, memory): &(u64, f64, f64)| Sample {
-            at: start + Duration::from_secs(*seconds),
-            cpu: vec![*cpu],
-            memory: vec![Some(*memory)],
-            load: *cpu,
-            machine: *cpu * 3.0,
-        };
-        (Usage { names: vec!["orders".to_owned()], samples: samples.iter().map(sample).collect() }, start)
-    }
-
-    #[test]
-    fn a_stretch_of_time_has_its_share() {
-        let (usage, start) = usage(&[(0, 0.0, 10.0), (1, 0.8, 30.0), (2, 1.0, 20.0)]);
-        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
-        let used = usage.cpu(0, at(0.5), at(1.5));
-        assert!((used - 0.5).abs() < 1e-9, "{used}");
-        assert!((usage.busy(at(0.0), at(2.0)) - 0.5).abs() < 1e-9);
-        assert!(
-            (usage.cpu(0, at(1.0), at(60.0)) - 0.2).abs() < 1e-9,
-            "nothing is made up beyond the last look"
-        );
-        assert!((usage.others(at(0.0), at(2.0)) - 1.0).abs() < 1e-9, "two thirds of 3 s in 2 s");
-        assert_eq!(usage.most_memory(0, at(0.0), at(2.0)), Some(30.0));
-        assert_eq!(usage.memory(0, at(1.5)), Some(20.0));
-        assert_eq!(usage.cpu(7, at(0.0), at(2.0)), 0.0);
-    }
-
-    #[test]
-    fn threads_are_told_apart_and_nothing_is_counted_twice() {
-        let own = std::process::id();
-        let components =
-            Components { shared: vec![own], services: vec!["worker".to_owned()], ..Components::default() };
-        let (go, gone) = (sync_channel::<()>(0), sync_channel::<()>(0));
-        let usage = Mutex::new(Usage::default());
-        let mut looker = Looker::new(components);
-        let worker = std::thread::Builder::new().name("worker-1".to_owned()).spawn(move || {
-            go.1.recv().unwrap();
-            let used = || {
-                let all = processes::threads(own);
-                all.into_iter().find(|(_, stat)| stat.name == "worker-1").map_or(0.0, |(_, stat)| stat.cpu)
-            };
-            while used() < 0.2 {}
-            gone.0.send(()).unwrap();
-            go.1.recv().unwrap();
-        });
-        looker.look(&usage);
-        let whole_before = processes::process(own).unwrap().cpu;
-        go.0.send(()).unwrap();
-        gone.1.recv().unwrap();
-        looker.look(&usage);
-        let whole = processes::process(own).unwrap().cpu - whole_before;
-        go.0.send(()).unwrap();
-        worker.unwrap().join().unwrap();
-        assert!(looker.used["worker"] > 0.15, "{:?}", looker.used);
-        let told = looker.used["worker"] + looker.used[PLATFORM];
-        assert!(told <= whole + 0.1, "{told} of {whole}");
-    }
-}
+mod tests;

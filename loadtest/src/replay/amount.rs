@@ -9,7 +9,6 @@ use std::{
     ops::{Add, AddAssign, Neg, Sub},
 };
 
-use serde::{Serialize, Serializer};
 use viscount_contracts::{Currency, Money};
 
 /// Digits behind the point that are kept.
@@ -97,13 +96,6 @@ pub fn grouped(number: u128) -> String {
         text.push(digit);
     }
     text
-}
-
-/// As text: a number would lose what is exact about it.
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.to_string().replace(',', ""))
-    }
 }
 
 impl Add for Amount {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::SetOnce;
@@ -68,6 +69,7 @@ struct CreatedLine {
 #[derive(Deserialize)]
 struct Seen {
     status: Status,
+    updated_at: Timestamp,
 }
 
 struct Drive<'a> {
@@ -110,7 +112,8 @@ pub async fn drive(replay: &Replay, sender: Sender, run: &str, stop: &Stop) -> D
             }
         }
     });
-    join_all(lanes).await;
+    // What is not answered by then is as if it had not been begun: its acceptance was seen by nobody.
+    let _ = stop.or_soon(crate::engine::GRACE, join_all(lanes)).await;
     Driven {
         orders: drive.orders.into_iter().map(SetOnce::into_inner).collect(),
         returned: drive.returned.into_inner(),
@@ -151,6 +154,7 @@ impl Drive<'_> {
                 Err(_) => Err(Reason::Refused("an order that cannot be read".to_owned())),
             },
             Ok(answer) => Err(Reason::Refused(format!("{} {}", answer.status.as_u16(), kind(&answer)))),
+            Err(_) if self.sender.stop.is_asked() => Err(Reason::NotReplayed),
             Err(why) => Err(Reason::Refused(why)),
         };
         // Each order is placed by one step.
@@ -184,6 +188,7 @@ impl Drive<'_> {
         match self.when_final(order).await {
             Ok(Status::Completed | Status::PartiallyRefunded | Status::Refunded) => {}
             Ok(_) => return Returned::Unsold,
+            Err(_) if self.sender.stop.is_asked() => return Returned::NotReplayed,
             Err(why) => return Returned::Refused(why),
         }
         let Some(money) = order.price_of(&back.goods) else {
@@ -196,6 +201,7 @@ impl Drive<'_> {
         match self.sender.ask("refund", order.account, ask, None).await {
             Ok(answer) if answer.status.is_success() => Returned::Refunded(Amount::of(money)),
             Ok(answer) => Returned::Refused(format!("{} {}", answer.status.as_u16(), kind(&answer))),
+            Err(_) if self.sender.stop.is_asked() => Returned::NotReplayed,
             Err(why) => Returned::Refused(why),
         }
     }
@@ -208,7 +214,13 @@ impl Drive<'_> {
             let answer = self.sender.ask("look", order.account, Ask::get(&path, None), None).await?;
             let seen: Result<Seen, _> = serde_json::from_slice(&answer.body);
             match seen {
-                Ok(Seen { status }) if status.is_final() => return Ok(status),
+                Ok(Seen { status, updated_at }) if status.is_final() => {
+                    if let (Status::Completed, Some(recorder)) = (status, &self.sender.recorder) {
+                        // Once its money goes back, this is forgotten.
+                        recorder.completed(order.id, updated_at);
+                    }
+                    return Ok(status);
+                }
                 Ok(_) if Instant::now() < until => tokio::time::sleep(pause).await,
                 Ok(_) => return Err(format!("the order was not final after {} s", PATIENCE.as_secs())),
                 Err(_) => return Err(format!("{} {}", answer.status.as_u16(), kind(&answer))),

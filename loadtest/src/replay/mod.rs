@@ -16,9 +16,10 @@ mod read_back;
 mod reason;
 mod reconcile;
 mod report;
-mod sender;
+pub mod sender;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     rc::Rc,
@@ -76,6 +77,8 @@ pub struct Replay {
     plan: Plan,
     /// Known customers of the file, numbered in the order in which they appear.
     customers: HashMap<String, usize>,
+    /// Whether goods were received for every piece that is ordered: then none can be missing.
+    received: Cell<bool>,
 }
 
 impl Replay {
@@ -95,7 +98,7 @@ impl Replay {
             let number = customers.len();
             customers.entry(customer.clone()).or_insert(number);
         }
-        Ok(Self { settings, file, catalogue, plan, customers })
+        Ok(Self { settings, file, catalogue, plan, customers, received: Cell::new(false) })
     }
 
     /// How many customers of the file have a number: with as many accounts each has one.
@@ -125,7 +128,9 @@ impl Replay {
                 Ok::<(), Failure>(())
             }
         });
-        try_join_all(lanes).await.map(|_| ())
+        try_join_all(lanes).await?;
+        self.received.set(true);
+        Ok(())
     }
 
     /// Makes all requests.
@@ -136,7 +141,7 @@ impl Replay {
         recorder: &Rc<Recorder>,
         stop: &Stop,
     ) -> Driven {
-        let sender = self.sender(target, customers, Some(recorder.clone()));
+        let sender = self.sender(target, customers, Some(recorder.clone()), stop);
         let run = Uuid::new_v4().simple().to_string();
         drive::drive(self, sender, &run[..12], stop).await
     }
@@ -147,8 +152,9 @@ impl Replay {
         target: &Target,
         customers: &Customers,
         driven: Driven,
+        stop: &Stop,
     ) -> Result<Outcome, Failure> {
-        let sender = self.sender(target, customers, None);
+        let sender = self.sender(target, customers, None, stop);
         let asked = reconcile::asked_back(&self.plan, &driven.returned);
         let orders = driven.orders.iter().zip(asked);
         let accepted: Vec<_> =
@@ -165,13 +171,21 @@ impl Replay {
                     .map_or(Placed::Not(Reason::NotReplayed), |facts| Placed::Order(Box::new(facts))),
             })
             .collect();
-        let compared = reconcile::reconcile(&self.file.invoices, &self.plan, &placed, &driven.returned);
+        let received = self.received.get();
+        let compared =
+            reconcile::reconcile(&self.file.invoices, &self.plan, &placed, &driven.returned, received);
         Ok(Outcome::new(self, customers.count(), &driven, compared))
     }
 
-    fn sender(&self, target: &Target, customers: &Customers, recorder: Option<Rc<Recorder>>) -> Sender {
+    fn sender(
+        &self,
+        target: &Target,
+        customers: &Customers,
+        recorder: Option<Rc<Recorder>>,
+        stop: &Stop,
+    ) -> Sender {
         let pool = Pool::new(target, self.settings.in_flight.max(32));
-        Sender { pool, customers: customers.clone(), recorder }
+        Sender { pool, customers: customers.clone(), recorder, stop: stop.clone() }
     }
 
     /// Stock codes of lines that would have been sold, if the catalogue had them.

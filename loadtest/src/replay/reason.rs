@@ -51,10 +51,18 @@ pub enum Reason {
     NotReplayed,
 }
 
+/// Why an order is rejected for which there are not enough goods.
+const NO_STOCK: &str = "insufficient_stock";
+
 impl Reason {
-    /// True for what must not be: the books may agree, but the platform did not do what it should.
-    pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::RefundRefused(_) | Self::Cancelled(_) | Self::Unfinished)
+    /// True for what must not be: the books may agree, but the platform did not do what it should. When goods were `received`
+    /// for every piece, none can be missing.
+    pub fn is_failure(&self, received: bool) -> bool {
+        match self {
+            Self::Refused(_) | Self::RefundRefused(_) | Self::Cancelled(_) | Self::Unfinished => true,
+            Self::Rejected(why) => received && why == NO_STOCK,
+            _ => false,
+        }
     }
 }
 

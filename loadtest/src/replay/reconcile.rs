@@ -11,8 +11,6 @@ use std::{
     ops::{Add, AddAssign, Neg, Sub},
 };
 
-use serde::Serialize;
-
 use super::{
     amount::Amount,
     file::{Invoice, Line},
@@ -22,7 +20,7 @@ use super::{
 use crate::streams::Status;
 
 /// Pieces and their money.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum {
     /// Pieces.
     pub pieces: i64,
@@ -31,7 +29,7 @@ pub struct Sum {
 }
 
 /// One side's books. What goes out is positive, what comes back negative.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Books {
     /// Sold.
     pub sold: Sum,
@@ -98,7 +96,7 @@ pub enum Returned {
 }
 
 /// All lines with one reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Class {
     /// In words.
     pub reason: String,
@@ -111,7 +109,7 @@ pub struct Class {
 }
 
 /// How the two books compare.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reconciliation {
     /// Lines that were compared.
     pub lines: u64,
@@ -138,12 +136,13 @@ impl Reconciliation {
     }
 }
 
-/// Compares. `placed` is by order, `returned` by reversal and back.
+/// Compares. `placed` is by order, `returned` by reversal and back; `received` says that goods were received for every piece.
 pub fn reconcile(
     invoices: &[Invoice],
     plan: &Plan,
     placed: &[Placed],
     returned: &[Vec<Returned>],
+    received: bool,
 ) -> Reconciliation {
     let mut ledger = Ledger::default();
     let judge = Judge { plan, placed, returned, called_off: called_off(plan, placed.len(), returned) };
@@ -166,7 +165,7 @@ pub fn reconcile(
             reason: reason.to_string(),
             lines,
             difference,
-            failure: reason.is_failure(),
+            failure: reason.is_failure(received),
         })
         .collect();
     classes.sort_by_key(|class| std::cmp::Reverse(class.lines));

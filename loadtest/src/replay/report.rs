@@ -1,7 +1,5 @@
 //! What a replay shows: the two books, what explains their difference, and what does not.
 
-use serde::Serialize;
-
 use super::{
     Replay,
     amount::grouped,
@@ -14,7 +12,7 @@ use crate::report::model::Table;
 const NAMED: usize = 20;
 
 /// What came of a replay.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Outcome {
     /// What was read of the file, in words.
     pub notes: Vec<String>,

@@ -11,17 +11,16 @@ use crate::{
     client::{
         customers::Customers,
         pool::Pool,
-        wire::{Answer, Ask},
+        wire::{Answer, Ask, LONGEST_PAUSE},
     },
     measure::recorder::{Outcome, Recorder},
+    stop::Stop,
 };
 
 /// How often a request is made.
 const TRIES: u32 = 12;
 /// The pause when an answer is missing, or does not say when to come again; doubles.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Makes requests for customers.
 #[derive(Clone)]
@@ -32,6 +31,8 @@ pub struct Sender {
     pub customers: Customers,
     /// Where it is written down, when it is part of the load.
     pub recorder: Option<Rc<Recorder>>,
+    /// Whether to end early.
+    pub stop: Stop,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +96,10 @@ impl Sender {
                     last = error.reason();
                 }
             }
-            tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+            let wait = tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE));
+            if self.stop.or(wait).await.is_none() {
+                break;
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         Err(last)

@@ -134,7 +134,7 @@ fn pairs(a: &Phase, b: &Phase) -> Vec<Pair> {
                 .map(|theirs| (name.as_str(), ours.histogram.as_str(), theirs.histogram.as_str())),
         );
     }
-    times.push(("created to final", &a.orders.histogram, &b.orders.histogram));
+    times.push(("created to completed", &a.orders.histogram, &b.orders.histogram));
     if let (Some(ours), Some(theirs)) = (&a.streams, &b.streams) {
         times.push(("event to client", &ours.histogram, &theirs.histogram));
     }
@@ -193,8 +193,9 @@ fn cpu(phase: &Phase, name: &str, component: &Component) -> Option<Figure> {
 }
 
 fn batches<T>(seconds: &[T], of: impl Fn(&[T]) -> f64) -> Vec<f64> {
-    let length = (seconds.len() / BATCHES).max(1);
-    seconds.chunks_exact(length).take(BATCHES).map(of).collect()
+    // As long as it takes for the whole run to be in them: of 19 seconds ten stretches of one would leave out nine.
+    let length = seconds.len().div_ceil(BATCHES).max(1);
+    seconds.chunks_exact(length).map(of).collect()
 }
 
 /// Half of the mean's 95 % interval.
@@ -305,6 +306,17 @@ mod tests {
         assert_eq!(verdict(&b, &a, "order p99, ms"), "better");
         let text = compare(&a, &b);
         assert!(text.contains("+100.0 %") && text.contains("orders completed/s"), "{text}");
+    }
+
+    #[test]
+    fn the_noise_is_that_of_the_whole_run() {
+        for length in 5..=200usize {
+            let seconds: Vec<usize> = (0..length).collect();
+            let seen = batches(&seconds, |batch| batch.len() as f64);
+            let left_out = length - seen.iter().sum::<f64>() as usize;
+            assert!(seen.len() <= BATCHES && seen.len() >= FEWEST, "{length}: {}", seen.len());
+            assert!(left_out * 6 <= length, "{left_out} of {length} seconds are left out");
+        }
     }
 
     #[test]

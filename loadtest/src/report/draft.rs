@@ -6,6 +6,7 @@ use super::{
     model::{Baseline, Machine, Meta, Peak, Phase, Ratio, Report, SCHEMA},
     objectives::{is_ratio, judge, verdict},
 };
+use crate::Failure;
 
 /// A share of the orders that makes a phase one of a single hot product, or one without any.
 const NEARLY_ALL: f64 = 0.9;
@@ -60,6 +61,12 @@ impl Draft {
         if !self.report.notes.contains(&note) {
             self.report.notes.push(note);
         }
+    }
+
+    /// The run cannot go on, for this reason. What was measured before is reported all the same.
+    pub fn failed(&mut self, why: &Failure) {
+        self.report.meta.failed = true;
+        self.note(format!("the run ended early: {why}"));
     }
 
     /// The report. It is partial when the run was interrupted.

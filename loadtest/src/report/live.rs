@@ -2,9 +2,12 @@
 //! elsewhere.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal},
     rc::Rc,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
     time::Duration,
 };
 
@@ -18,6 +21,8 @@ use crate::measure::{
 
 /// Between two pictures.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long the last picture may take.
+const LAST: Duration = Duration::from_millis(500);
 /// Between two plain lines.
 const LINE_EVERY: u64 = 5;
 /// Width of the bar.
@@ -30,10 +35,21 @@ const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '�
 /// Shows a phase until it is dropped.
 pub struct Live {
     task: JoinHandle<()>,
-    terminal: bool,
+    show: Rc<RefCell<Option<SyncSender<Shown>>>>,
+    done: Receiver<()>,
+}
+
+/// What is shown.
+enum Shown {
+    /// Over the picture that was drawn before.
+    Picture(Vec<String>),
+    /// Below what is there.
+    Line(String),
 }
 
 /// Begins to show a phase that is planned to last so many seconds, its warm-up included.
+///
+/// It is drawn by a thread of its own: a terminal that does not read, or a pipe that is full, would otherwise hold the load up.
 pub fn phase(
     name: &str,
     load: &str,
@@ -44,29 +60,72 @@ pub fn phase(
     let terminal = io::stdout().is_terminal();
     let (recorder, sampler) = (recorder.clone(), sampler.cloned());
     let mut picture = Picture::new(name, load, seconds);
+    let ((show, shown), (finished, done)) = (sync_channel(1), sync_channel(1));
+    // Without a thread nothing is shown, and the load goes on.
+    let _ = thread::Builder::new().name("live".to_owned()).spawn(move || {
+        draw_all(&shown, &mut io::stdout());
+        let _ = finished.send(());
+    });
+    let show = Rc::new(RefCell::new(Some(show)));
+    let showing = show.clone();
     let task = tokio::task::spawn_local(async move {
         let mut ticks = tokio::time::interval(EVERY);
-        let mut drawn = 0;
         loop {
             ticks.tick().await;
             let latest = sampler.as_ref().map(|sampler| sampler.latest());
             picture.look(recorder.progress(), recorder.last_second(), latest);
-            let text = if terminal { picture.draw(&mut drawn, width()) } else { picture.line() };
-            // Who does not read need not be told.
-            let _ = io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+            let next = if terminal {
+                Some(Shown::Picture(picture.lines()))
+            } else {
+                picture.line().map(Shown::Line)
+            };
+            // While the last one is not drawn yet this one is left out.
+            if let (Some(show), Some(next)) = (showing.borrow().as_ref(), next) {
+                let _ = show.try_send(next);
+            }
         }
     });
-    Live { task, terminal }
+    Live { task, show, done }
+}
+
+/// Draws what comes, until nothing more does.
+fn draw_all(shown: &Receiver<Shown>, out: &mut impl io::Write) {
+    let mut drawn = 0;
+    while let Ok(next) = shown.recv() {
+        let text = match next {
+            Shown::Picture(lines) => draw(&lines, &mut drawn, width()),
+            Shown::Line(line) => line,
+        };
+        // Who does not read need not be told.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+    if drawn > 0 {
+        // The last picture stays.
+        let _ = out.write_all(b"\n");
+    }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         self.task.abort();
-        if self.terminal {
-            // Its last picture stays.
-            println!();
-        }
+        // What is printed next should stand below the last picture; a terminal that does not read is not waited for.
+        self.show.take();
+        let _ = self.done.recv_timeout(LAST);
     }
+}
+
+/// The picture, over the one that was drawn before.
+fn draw(lines: &[String], drawn: &mut usize, width: usize) -> String {
+    let mut text = if *drawn > 0 { format!("\x1b[{drawn}A") } else { "\n".to_owned() };
+    for line in lines {
+        // A line that wraps would shift all that follow.
+        let fitting: String = line.chars().take(width.saturating_sub(1)).collect();
+        text.push_str("\x1b[2K");
+        text.push_str(&fitting);
+        text.push('\n');
+    }
+    *drawn = lines.len();
+    text
 }
 
 /// Columns of the terminal.
@@ -122,9 +181,9 @@ impl Picture {
     }
 
     /// Every few seconds a line, else nothing.
-    fn line(&self) -> String {
+    fn line(&self) -> Option<String> {
         if !self.ticks.is_multiple_of(LINE_EVERY) {
-            return String::new();
+            return None;
         }
         let Self { progress, second, .. } = self;
         let mut line = format!(
@@ -148,22 +207,7 @@ impl Picture {
             line.push_str(&format!(", {platform:.2} + {postgres:.2} cores"));
         }
         line.push('\n');
-        line
-    }
-
-    /// The picture, over the one that was drawn before.
-    fn draw(&self, drawn: &mut usize, width: usize) -> String {
-        let lines = self.lines();
-        let mut text = if *drawn > 0 { format!("\x1b[{drawn}A") } else { "\n".to_owned() };
-        for line in &lines {
-            // A line that wraps would shift all that follow.
-            let fitting: String = line.chars().take(width.saturating_sub(1)).collect();
-            text.push_str("\x1b[2K");
-            text.push_str(&fitting);
-            text.push('\n');
-        }
-        *drawn = lines.len();
-        text
+        Some(line)
     }
 
     fn lines(&self) -> Vec<String> {
@@ -227,7 +271,49 @@ fn plot(rates: &VecDeque<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// A terminal that somebody has stopped.
+    struct Stopped {
+        go_on: Receiver<()>,
+        seen: Arc<Mutex<String>>,
+    }
+
+    impl io::Write for Stopped {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.go_on.recv().unwrap();
+            self.seen.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_does_not_read_holds_nobody_up() {
+        let (show, shown) = sync_channel(1);
+        let (go, go_on) = sync_channel(8);
+        let seen = Arc::new(Mutex::new(String::new()));
+        let mut out = Stopped { go_on, seen: seen.clone() };
+        let artist = thread::spawn(move || draw_all(&shown, &mut out));
+        // It takes the first one and is stuck in it, one waits, and all others are left out.
+        show.send(Shown::Line("1 ".to_owned())).unwrap();
+        show.send(Shown::Line("2 ".to_owned())).unwrap();
+        let left_out =
+            (3..100).filter(|number| show.try_send(Shown::Line(format!("{number} "))).is_err()).count();
+        assert_eq!(left_out, 97);
+        for _ in 0..2 {
+            go.send(()).unwrap();
+        }
+        drop(show);
+        artist.join().unwrap();
+        assert_eq!(*seen.lock().unwrap(), "1 2 ");
+    }
 
     fn picture() -> Picture {
         let mut picture = Picture::new("steady", "64 clients", 20.0);
@@ -248,12 +334,12 @@ mod tests {
     #[test]
     fn a_picture_is_drawn_over_the_last_one_and_fits_the_terminal() {
         let (picture, mut drawn) = (picture(), 0);
-        let first = picture.draw(&mut drawn, 100);
+        let first = draw(&picture.lines(), &mut drawn, 100);
         assert!(
             !first.starts_with("\x1b[") && first.contains("measuring") && first.contains("▁▅█"),
             "{first}"
         );
-        let second = picture.draw(&mut drawn, 60);
+        let second = draw(&picture.lines(), &mut drawn, 60);
         assert!(second.starts_with(&format!("\x1b[{drawn}A")));
         assert!(second.lines().all(|line| line.chars().filter(|c| !c.is_control()).count() < 60 + 4));
         let half = "█".repeat(BAR / 2) + &"░".repeat(BAR / 2);
@@ -263,9 +349,9 @@ mod tests {
     #[test]
     fn without_a_terminal_there_is_a_line_now_and_then() {
         let mut picture = picture();
-        assert_eq!(picture.line(), "", "the third second");
+        assert_eq!(picture.line(), None, "the third second");
         picture.ticks = 5;
-        let line = picture.line();
+        let line = picture.line().unwrap();
         assert!(
             line.starts_with("steady 0:10 / 0:20 measuring: 100/s good") && line.ends_with('\n'),
             "{line}"

@@ -3,17 +3,17 @@
 //! A run puts its report together phase by phase:
 //!
 //! ```text
-//! let sampler = Sampler::start(Components::find(port, data_dir, named));      // before the first phase
+//! let sampler = Sampler::start(Components::find(target, data_dir, named));    // before the first phase
 //! let mut draft = Draft::new(profile, seed, url);
 //! for each phase:
-//!     let live = live::phase(name, seconds, &recorder, Some(&sampler));       // until it is dropped
-//!     … the load, which tells the recorder begin() and end() …
-//!     let finals = finals::follow(target, customers, &recorder, within).await;
+//!     let live = live::phase(name, load, seconds, &recorder, Some(&sampler)); // until it is dropped
+//!     … the load, which tells the recorder begin() and end() and has the sampler look() at its end …
+//!     let finals = finals::follow(target, customers, &recorder, within, stop, grace).await;
 //!     let usage = sampler.usage();
 //!     draft.phase(phase::phase(&Seen { … }), &objectives);
-//! draft.baseline(baseline::measure(…));                                       // when it is wanted
+//! draft.baseline(measuring.told());                                           // when it is wanted
 //! let report = draft.finish(partial);
-//! write::write(&report, folder)?; print!("{}", terminal::summary(&report)); exit 0 when report.kept()
+//! print!("{}", terminal::summary(&report)); write::write(&report, folder)?; exit 0 when report.kept()
 //! ```
 
 pub mod compare;

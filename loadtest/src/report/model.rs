@@ -49,8 +49,11 @@ pub struct Meta {
     pub target: String,
     /// All phases with their warm-ups.
     pub seconds: f64,
-    /// The run was interrupted: this is what was measured until then.
+    /// The run ended early: this is what was measured until then.
     pub partial: bool,
+    /// It ended because something failed, and not because somebody interrupted it.
+    #[serde(default)]
+    pub failed: bool,
     /// The harness's version.
     pub version: String,
     /// Where it ran.
@@ -100,6 +103,9 @@ pub struct Phase {
     /// Cores that other processes of this machine used meanwhile: what they use the platform cannot.
     #[serde(default)]
     pub other_cores: f64,
+    /// Cores that the hypervisor gave to other machines while this one wanted them.
+    #[serde(default)]
+    pub stolen_cores: f64,
     /// How the generator itself did.
     pub generator: Generator,
     /// Each second, warm-up included.
@@ -126,21 +132,27 @@ pub struct Operation {
     pub good: u64,
     /// Those that were told to come later: 429 and 503.
     pub refused: u64,
+    /// Refusals that did not say when to come again.
+    #[serde(default)]
+    pub refused_without_time: u64,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
     /// Problems by type, refusals among them.
     pub problems: BTreeMap<String, u64>,
     /// Requests without an answer, by reason.
     pub broken: BTreeMap<String, u64>,
-    /// Good ones per second.
+    /// Good ones per second of what was measured, by their end.
     pub per_second: f64,
-    /// From the intended start to the end, refusals apart.
+    /// From the intended start to the answer, refusals and failures apart.
     pub latency_ms: Quantiles,
-    /// From sending to the end, refusals apart.
+    /// From sending to the answer, refusals and failures apart.
     pub service_ms: Quantiles,
     /// From the intended start to a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal_ms: Option<Quantiles>,
+    /// From the intended start to a failure: no answer, a wrong one, or a 5xx that is no refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_ms: Option<Quantiles>,
     /// The latencies in microseconds: HdrHistogram V2, compressed, base64.
     pub histogram: String,
 }
@@ -162,9 +174,12 @@ pub struct Requests {
     pub unexpected: u64,
     /// Unexpected ones over all.
     pub unexpected_share: f64,
-    /// Good ones per second.
+    /// Good ones that ended between the end of the warm-up and the end of the load, whenever they began.
+    #[serde(default)]
+    pub good_measured: u64,
+    /// The same per second.
     pub per_second: f64,
-    /// Of all kinds of requests together, refusals apart.
+    /// Of all kinds of requests together, refusals and failures apart.
     pub latency_ms: Quantiles,
     /// From the intended start to a refusal.
     pub refusal_ms: Quantiles,
@@ -191,6 +206,9 @@ pub struct Orders {
     pub late: u64,
     /// Not final when the waiting ended.
     pub not_final: u64,
+    /// Accepted, and not looked for, since the run was interrupted: whether they are lost is not known.
+    #[serde(default)]
+    pub unseen: u64,
     /// Answers that named an order which another request had made.
     pub repeated: u64,
     /// Orders in the history whose acceptance no client saw.
@@ -207,7 +225,10 @@ pub struct Orders {
     /// Completed per second over the run's peak, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_peak: Option<f64>,
-    /// From creation to the final status, by the platform's clock.
+    /// Completed orders of the measured time whose times are known: those of the next figures.
+    #[serde(default)]
+    pub timed: u64,
+    /// From creation to completion, by the platform's clock. Orders that ended otherwise are not in it: a quick no is no merit.
     pub created_to_final_ms: Quantiles,
     /// The same in microseconds.
     pub histogram: String,
@@ -354,16 +375,39 @@ pub struct Baseline {
     pub settings: BTreeMap<String, String>,
     /// The pgbench that was used.
     pub pgbench: String,
-    /// Seconds of each measurement.
+    /// Seconds of each measurement, both halves together.
     pub seconds: u64,
     /// Concurrent clients.
     pub clients: u32,
-    /// Orders per second as four one-row transactions each.
+    /// Orders per second as four one-row transactions each: the mean of the halves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_flow: Option<Bench>,
-    /// Updates per second of a single row.
+    /// Updates per second of a single row: the mean of the halves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_row: Option<Bench>,
+    /// One half before the load and one after it, so that a machine that gets quicker or slower meanwhile does not get into
+    /// the ratios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub halves: Vec<Half>,
+}
+
+/// A part of the baseline that was measured in one go.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Half {
+    /// Such as "before the load".
+    pub when: String,
+    /// Orders per second as four one-row transactions each.
+    pub order_flow: Bench,
+    /// Updates per second of a single row.
+    pub hot_row: Bench,
+}
+
+impl Half {
+    /// In words.
+    pub fn told(&self) -> String {
+        let Self { when, order_flow, hot_row } = self;
+        format!("{when}: order flow {:.0} /s, single row {:.0} /s", order_flow.per_second, hot_row.per_second)
+    }
 }
 
 /// One measurement of pgbench.

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::model::{Operation, Phase, Quantiles, Verdict};
+use crate::{measure::recorder::OPERATIONS, profile::check::instead};
 
 /// Quantiles of times.
 const QUANTILES: [&str; 7] = ["p50_ms", "p90_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms", "mean_ms"];
@@ -64,6 +65,10 @@ pub fn check(name: &str) -> Result<(), String> {
         "ratio" => RATIOS.as_slice(),
         "refusal" | "created_to_final" | "delivery" => QUANTILES.as_slice(),
         of if of.starts_with("components.") => COMPONENTS.as_slice(),
+        of if of != "requests" && !OPERATIONS.contains(&of) => {
+            let there_are: Vec<&str> = OPERATIONS.into_iter().chain(["requests"]).collect();
+            return Err(format!("{name}: there is no request {of}{}", instead(of, &there_are)));
+        }
         _ if QUANTILES.contains(&figure) || COUNTS.contains(&figure) => return Ok(()),
         _ => {
             return Err(format!(
@@ -132,7 +137,8 @@ pub fn figure(phase: &Phase, name: &str) -> Option<f64> {
         // Who is not refused is not refused slowly: all times are 0 then.
         "refusal" => quantile(&phase.requests.refusal_ms, figure),
         "created_to_final" => {
-            some_if(orders_ended(phase), quantile(&phase.orders.created_to_final_ms, figure))
+            let times = &phase.orders.created_to_final_ms;
+            some_if(timed(times), quantile(times, figure))
         }
         "delivery" => {
             let streams = phase.streams.as_ref()?;
@@ -151,8 +157,8 @@ pub fn figure(phase: &Phase, name: &str) -> Option<f64> {
     }
 }
 
-fn orders_ended(phase: &Phase) -> bool {
-    phase.orders.created_to_final_ms.max > 0.0
+fn timed(times: &Quantiles) -> bool {
+    *times != Quantiles::default()
 }
 
 fn some_if(there: bool, figure: Option<f64>) -> Option<f64> {
@@ -189,7 +195,8 @@ fn requests(phase: &Phase, figure: &str) -> Option<f64> {
         "refused" => requests.refused as f64,
         "refused_share" => share(requests.refused, requests.count),
         "refused_without_time" => requests.refused_without_time as f64,
-        _ => return quantile(&requests.latency_ms, figure),
+        // When nothing was answered, nothing was quick.
+        _ => return some_if(timed(&requests.latency_ms), quantile(&requests.latency_ms, figure)),
     })
 }
 
@@ -205,12 +212,17 @@ fn operation(operation: &Operation, figure: &str) -> Option<f64> {
         "failed_share" => share(failed, operation.count),
         "refused" => operation.refused as f64,
         "refused_share" => share(operation.refused, operation.count),
-        _ => return quantile(&operation.latency_ms, figure),
+        "refused_without_time" => operation.refused_without_time as f64,
+        _ => return some_if(timed(&operation.latency_ms), quantile(&operation.latency_ms, figure)),
     })
 }
 
 fn orders(phase: &Phase, figure: &str) -> Option<f64> {
     let orders = &phase.orders;
+    // Of an order that nobody looked for nothing is known.
+    if orders.unseen > 0 && figure != "per_second_accepted" {
+        return None;
+    }
     Some(match figure {
         "per_second" => orders.per_second_completed,
         "per_second_accepted" => orders.per_second_accepted,
@@ -241,7 +253,7 @@ fn components(phase: &Phase, name: &str, figure: &str) -> Option<f64> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::report::model::{Orders, Requests};
+    use crate::report::model::{Component, Orders, Requests, Streams};
 
     fn phase() -> Phase {
         let latency_ms = Quantiles { p99: 40.0, ..Quantiles::default() };
@@ -292,6 +304,7 @@ mod tests {
             assert!(!kept(name, 1e9), "{name}");
         }
         assert!(kept("refusal.p99_ms", 1.0), "who is not refused is not refused slowly");
+        assert!(!kept("requests.p99_ms", 1e9), "nothing was answered, so nothing was quick");
     }
 
     #[test]
@@ -305,10 +318,50 @@ mod tests {
             .map(|v| v.objective)
             .collect();
         assert_eq!(missed, ["orders.lost"]);
+        let unseen = Orders { lost: 0, unseen: 1, ..phase.orders.clone() };
+        let unseen = Phase { orders: unseen, ..phase.clone() };
+        assert!(judge(&unseen, &BTreeMap::new()).iter().all(|verdict| !verdict.kept), "nobody looked for it");
         assert!(
             judge(&phase, &wanted("orders.lost", 1.0)).iter().all(|verdict| verdict.kept),
             "unless it is allowed"
         );
+    }
+
+    #[test]
+    fn every_name_that_passes_the_check_is_measured() {
+        let times = Quantiles { max: 1.0, ..Quantiles::default() };
+        let mut phase = phase();
+        phase.orders.of_peak = Some(1.0);
+        phase.requests.latency_ms = times;
+        phase.orders.created_to_final_ms = times;
+        phase.streams = Some(Streams { messages: 1, delivery_ms: times, ..Streams::default() });
+        phase.components.insert(
+            "orders".to_owned(),
+            Component {
+                cpu_us_per_order: Some(1.0),
+                memory_mib_begin: Some(1.0),
+                memory_mib_max: Some(1.0),
+                memory_mib_end: Some(1.0),
+                ..Component::default()
+            },
+        );
+        let kinds: [(&str, &[&[&str]]); 8] = [
+            ("order", &[&QUANTILES, &COUNTS]),
+            ("requests", &[&QUANTILES, &COUNTS]),
+            ("orders", &[&ORDERS]),
+            ("streams", &[&STREAMS]),
+            ("refusal", &[&QUANTILES]),
+            ("created_to_final", &[&QUANTILES]),
+            ("delivery", &[&QUANTILES]),
+            ("components.orders", &[&COMPONENTS]),
+        ];
+        for (of, lists) in kinds {
+            for known in lists.iter().flat_map(|list| list.iter()) {
+                let name = format!("{of}.{known}");
+                check(&name).unwrap();
+                assert!(figure(&phase, &name).is_some(), "{name}");
+            }
+        }
     }
 
     #[test]
@@ -322,9 +375,16 @@ mod tests {
         ] {
             check(right).unwrap();
         }
-        for wrong in
-            ["p99", "order.p98_ms", "orders.p99_ms", "components.orders.cpu", "ratio.x", "streams.least"]
-        {
+        for wrong in [
+            "p99",
+            "order.p98_ms",
+            "ordr.p99_ms",
+            "arrival.p99_ms",
+            "orders.p99_ms",
+            "components.orders.cpu",
+            "ratio.x",
+            "streams.least",
+        ] {
             check(wrong).unwrap_err();
         }
     }

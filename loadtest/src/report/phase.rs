@@ -61,7 +61,7 @@ pub fn phase(seen: &Seen<'_>) -> Phase {
     if let (Some(usage), Some((began, _))) = (seen.usage, recorder.began()) {
         components(&mut phase, usage, began + recorder.warm_up(), began + recorder.lasted());
     }
-    phase.generator.bound = phase.generator.busy > BUSY || phase.generator.late_ms.p99 > LATE_MS;
+    phase.generator.bound = is_busy(&phase.generator) || phase.generator.late_ms.p99 > LATE_MS;
     phase.notes = notes(&phase, seen);
     phase
 }
@@ -71,13 +71,15 @@ fn operations(recorder: &Recorder, seconds: f64) -> BTreeMap<String, Operation> 
         count: seen.count,
         good: seen.good,
         refused: seen.refused,
+        refused_without_time: seen.refused_without_time,
         statuses: seen.statuses.clone(),
         problems: seen.problems.clone(),
         broken: seen.broken.clone(),
-        per_second: rate(seen.good, seconds),
+        per_second: rate(seen.good_measured, seconds),
         latency_ms: Quantiles::of(&seen.latency),
         service_ms: Quantiles::of(&seen.service),
         refusal_ms: (seen.refused > 0).then(|| Quantiles::of(&seen.refusal)),
+        failure_ms: (!seen.failure.is_empty()).then(|| Quantiles::of(&seen.failure)),
         histogram: encode(&seen.latency),
     };
     recorder.operations().iter().map(|(name, seen)| ((*name).to_owned(), operation(seen))).collect()
@@ -88,6 +90,7 @@ fn requests(recorder: &Recorder, seconds: f64) -> Requests {
     for (_, seen) in recorder.operations().iter() {
         all.count += seen.count;
         all.good += seen.good;
+        all.good_measured += seen.good_measured;
         all.refused += seen.refused;
         all.refused_without_time += seen.refused_without_time;
         let failed = seen.count - seen.good - seen.refused;
@@ -99,7 +102,7 @@ fn requests(recorder: &Recorder, seconds: f64) -> Requests {
         let _ = refusal.add(&seen.refusal);
     }
     all.unexpected_share = all.unexpected as f64 / all.count.max(1) as f64;
-    all.per_second = rate(all.good, seconds);
+    all.per_second = rate(all.good_measured, seconds);
     all.latency_ms = Quantiles::of(&latency);
     all.refusal_ms = Quantiles::of(&refusal);
     all.histogram = encode(&latency);
@@ -109,10 +112,9 @@ fn requests(recorder: &Recorder, seconds: f64) -> Requests {
 fn orders(seen: &Seen<'_>) -> Orders {
     let recorder = seen.recorder;
     let (warm_up, lasted) = (recorder.warm_up().as_secs_f64(), recorder.lasted().as_secs_f64());
-    let measured = recorder.orders().iter().filter(|order| order.measured).count() as u64;
     let mut orders = Orders {
         accepted: recorder.orders().len() as u64,
-        per_second_accepted: rate(measured, lasted - warm_up),
+        per_second_accepted: rate(recorder.accepted_measured(), lasted - warm_up),
         ..Orders::default()
     };
     let Some(finals) = seen.finals else { return orders };
@@ -125,21 +127,24 @@ fn orders(seen: &Seen<'_>) -> Orders {
     orders.lost = finals.lost;
     orders.late = finals.late;
     orders.not_final = finals.not_final;
+    orders.unseen = finals.unseen;
     orders.repeated = finals.repeated;
     orders.unknown = finals.unknown;
     orders.named = finals.named.iter().map(ToString::to_string).collect();
     orders.completed_measured = completed.round() as u64;
     orders.per_second_completed = completed / (lasted - warm_up).max(1e-9);
     orders.of_peak = seen.peak.map(|peak| orders.per_second_completed / peak.max(1e-9));
-    orders.created_to_final_ms = Quantiles::of(&finals.created_to_final);
-    orders.histogram = encode(&finals.created_to_final);
+    orders.timed = finals.created_to_completed.len();
+    orders.created_to_final_ms = Quantiles::of(&finals.created_to_completed);
+    orders.histogram = encode(&finals.created_to_completed);
     orders
 }
 
 /// What happened in this stretch of time; of a second that is only partly in it, that part.
 fn within(by_second: &[u64], from: f64, to: f64) -> f64 {
     let part = |second: usize| ((second as f64 + 1.0).min(to) - (second as f64).max(from)).clamp(0.0, 1.0);
-    by_second.iter().enumerate().map(|(second, count)| *count as f64 * part(second)).sum()
+    let seconds = by_second.iter().enumerate();
+    seconds.fold(0.0, |sum, (second, count)| sum + *count as f64 * part(second))
 }
 
 fn streams(recorder: &Recorder) -> Option<Streams> {
@@ -192,7 +197,7 @@ fn series(seen: &Seen<'_>) -> Vec<Second> {
 fn components(phase: &mut Phase, usage: &Usage, from: Instant, to: Instant) {
     let seconds = to.saturating_duration_since(from).as_secs_f64().max(1e-9);
     let per = |cpu: f64, count: u64| (count > 0).then(|| (cpu * 1e7 / count as f64).round() / 10.0);
-    let (orders, requests) = (phase.orders.completed_measured, phase.requests.good);
+    let (orders, requests) = (phase.orders.completed_measured, phase.requests.good_measured);
     let with = |component: Component| Component {
         cores: thousandths(component.cpu_seconds / seconds),
         cpu_us_per_order: per(component.cpu_seconds, orders),
@@ -220,11 +225,12 @@ fn components(phase: &mut Phase, usage: &Usage, from: Instant, to: Instant) {
     phase.platform = with(platform);
     phase.generator.busy = thousandths(usage.busy(from, to));
     phase.other_cores = thousandths(usage.others(from, to));
+    phase.stolen_cores = thousandths(usage.stolen(from, to));
 }
 
 fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
     let mut notes: Vec<String> = seen.finals.map(|finals| finals.notes.clone()).unwrap_or_default();
-    if phase.generator.busy > BUSY {
+    if is_busy(&phase.generator) {
         notes.push(format!(
             "the generator's thread was busy {:.0} % of the time: the platform may be able to do more than this shows",
             phase.generator.busy * 100.0
@@ -243,6 +249,12 @@ fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
             phase.other_cores
         ));
     }
+    if phase.stolen_cores > QUIET {
+        notes.push(format!(
+            "{:.2} cores were stolen by the hypervisor meanwhile: this machine wanted them, and others got them",
+            phase.stolen_cores
+        ));
+    }
     if phase.requests.refused_without_time > 0 {
         notes
             .push(format!("{} refusals did not say when to come again", phase.requests.refused_without_time));
@@ -254,6 +266,11 @@ fn notes(phase: &Phase, seen: &Seen<'_>) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Whether its thread was in its own way.
+pub fn is_busy(generator: &Generator) -> bool {
+    generator.busy > BUSY
 }
 
 fn sum(one: Option<f64>, other: Option<f64>) -> Option<f64> {
@@ -283,6 +300,7 @@ mod tests {
     fn seconds_count_as_far_as_they_are_in_the_window() {
         let whole = within(&[10, 10, 10, 10], 1.0, 3.0);
         let part = within(&[10, 10, 10, 10], 0.5, 3.25);
+        assert!(within(&[], 0.0, 9.0).is_sign_positive());
         assert!((whole - 20.0).abs() < 1e-9 && (part - 27.5).abs() < 1e-9, "{whole} {part}");
     }
 

@@ -12,7 +12,11 @@ use super::{
 pub fn summary(report: &Report) -> String {
     let mut out = String::new();
     let meta = &report.meta;
-    let partial = if meta.partial { ", INTERRUPTED: this is what was measured until then" } else { "" };
+    let partial = match (meta.partial, meta.failed) {
+        (false, _) => "",
+        (true, false) => ", INTERRUPTED: this is what was measured until then",
+        (true, true) => ", FAILED (see the notes): this is what was measured until then",
+    };
     let _ = writeln!(out, "\n{}, seed {}, {} of load{partial}", meta.profile, meta.seed, clock(meta.seconds));
     for phase in &report.phases {
         out.push_str(&of_phase(phase));
@@ -92,8 +96,8 @@ fn of_phase(phase: &Phase) -> String {
     if orders.accepted > 0 {
         let times = orders.created_to_final_ms;
         rows.push(row![
-            "created to final",
-            count(orders.completed),
+            "created to completed",
+            count(orders.timed),
             figure(orders.per_second_completed),
             figure(times.p50),
             figure(times.p90),
@@ -129,6 +133,7 @@ fn of_phase(phase: &Phase) -> String {
             (orders.lost, "LOST"),
             (orders.not_final, "not final"),
             (orders.late, "late"),
+            (orders.unseen, "not looked for: interrupted"),
             (orders.repeated, "made by two requests"),
             (orders.unknown, "made, though no client saw it accepted"),
         ] {
@@ -186,14 +191,18 @@ fn of_baseline(baseline: &Baseline) -> String {
     }
     let settings: Vec<String> =
         baseline.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!(
+    let mut out = format!(
         "\nbaseline on {} ({}), {}, {} clients, {} s each\n",
         baseline.server,
         settings.join(" "),
         baseline.pgbench,
         baseline.clients,
         baseline.seconds
-    )
+    );
+    for half in &baseline.halves {
+        let _ = writeln!(out, "  {}", half.told());
+    }
+    out
 }
 
 /// A baseline that was measured alone.
@@ -235,4 +244,36 @@ fn objective(phase: &str, verdict: &Verdict) -> Vec<String> {
         verdict.measured.map_or_else(|| "not measured".to_owned(), shown),
         format!("{sign} {}", shown(verdict.wanted))
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::{Bench, Half, Meta};
+
+    #[test]
+    fn what_failed_is_not_told_as_interrupted() {
+        let told = |partial, failed| {
+            summary(&Report { meta: Meta { partial, failed, ..Meta::default() }, ..Report::default() })
+        };
+        assert!(told(true, false).contains("INTERRUPTED") && !told(true, true).contains("INTERRUPTED"));
+        assert!(told(true, true).contains("FAILED") && !told(false, false).contains("until then"));
+    }
+
+    #[test]
+    fn both_halves_of_a_baseline_are_told() {
+        let bench = |per_second| Bench { per_second, ..Bench::default() };
+        let half = |when: &str, flow, row| Half {
+            when: when.to_owned(),
+            order_flow: bench(flow),
+            hot_row: bench(row),
+        };
+        let halves = vec![half("before the load", 1_000.0, 2_000.0), half("after it", 1_200.0, 2_400.0)];
+        let told = baseline(&Baseline { halves, order_flow: Some(bench(1_100.0)), ..Baseline::default() });
+        for words in
+            ["before the load: order flow 1000 /s, single row 2000 /s", "after it: order flow 1200", "1,100"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
 }

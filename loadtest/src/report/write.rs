@@ -15,6 +15,14 @@ pub struct Written {
     pub html: PathBuf,
 }
 
+/// Makes the folder, and sees whether it can be written to: it would be a pity to learn that after the load.
+pub fn prepare(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let probe = folder.join(".probe");
+    fs::write(&probe, b"")?;
+    fs::remove_file(&probe)
+}
+
 /// Writes both files into this folder, which is made when it is missing.
 pub fn write(report: &Report, folder: &Path) -> io::Result<Written> {
     fs::create_dir_all(folder)?;
@@ -55,6 +63,16 @@ mod tests {
         assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&report).unwrap());
         assert!(again.meta.partial && written.html.exists());
         read(&dir.path().join("a/b")).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_to_is_told_before() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare(&dir.path().join("a/b")).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("a/b")).unwrap().count(), 0, "nothing is left behind");
+        fs::write(dir.path().join("file"), "").unwrap();
+        prepare(&dir.path().join("file/b")).unwrap_err();
+        prepare(&dir.path().join("file")).unwrap_err();
     }
 
     #[test]

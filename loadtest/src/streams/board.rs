@@ -7,7 +7,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::message::Message;
 use crate::measure::recorder::Recorder;
@@ -16,7 +15,7 @@ use crate::measure::recorder::Recorder;
 const KINDS: usize = 32;
 
 /// Counts.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Streams that are open now.
     pub open: usize,
@@ -26,10 +25,6 @@ pub struct Tally {
     pub settled: u64,
     /// Connections made again with the last version that was seen.
     pub reconnects: u64,
-    /// Messages.
-    pub messages: u64,
-    /// Messages of what happened after the stream was open.
-    pub live: u64,
     /// Messages from the future: the clocks differ, and the delivery times mean nothing.
     pub ahead: u64,
     /// Broken promises, by kind.
@@ -100,15 +95,13 @@ pub(super) struct Opened<'a> {
 impl Opened<'_> {
     /// A message has arrived.
     pub fn heard(&self, message: &Message) {
-        let mut tally = self.board.tally.borrow_mut();
-        tally.messages += 1;
+        // What happened before the stream was open was not waiting to be told.
         if message.occurred_at < self.at {
             return;
         }
-        tally.live += 1;
         match Timestamp::now().duration_since(message.occurred_at).try_into() {
             Ok(took) => self.board.recorder.delivered(took),
-            Err(_) => tally.ahead += 1,
+            Err(_) => self.board.tally.borrow_mut().ahead += 1,
         }
     }
 }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     client::{
         customers::Customers,
-        wire::{Ask, Connection, Target},
+        wire::{Ask, Connection, LONGEST_PAUSE, Target},
     },
     failure::Failure,
     stop::Stop,
@@ -208,7 +208,7 @@ async fn order(
                 None
             }
         };
-        tokio::time::sleep(pause.unwrap_or(Duration::from_millis(100))).await;
+        tokio::time::sleep(pause.unwrap_or(Duration::from_millis(100)).min(LONGEST_PAUSE)).await;
     }
     Err(last.unwrap_or_else(|| Failure::Other("/v1/orders gives no answer".to_owned())))
 }
@@ -233,10 +233,12 @@ async fn open(
         let at = board.clone();
         streams.spawn_local(async move {
             let bearer = || customers.bearer(customer);
+            let renew = |refused| customers.renewed(customer, refused);
             let follow = Follow {
                 target: &target,
                 order,
                 bearer: &bearer,
+                renew: &renew,
                 transport,
                 within: WITHIN,
                 drop_after: None,

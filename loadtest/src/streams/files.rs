@@ -26,6 +26,12 @@ pub fn allow_files(streams: u64) -> Result<(), NotEnoughFiles> {
     setrlimit(Resource::Nofile, raised).map_err(|_| NotEnoughFiles { streams, needed, allowed })
 }
 
+/// As many streams and connections as the hard limit lets be open at once.
+pub fn files_at_most() -> u64 {
+    // None means no limit.
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).saturating_sub(BESIDES)
+}
+
 /// The limit to set, when one has to be set.
 fn raised(limit: Rlimit, streams: u64) -> Result<Option<Rlimit>, NotEnoughFiles> {
     let needed = streams.saturating_add(BESIDES);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -13,7 +14,7 @@ use super::{
     message::{Fault, Message, Status, Story},
     socket::Socket,
 };
-use crate::client::wire::Target;
+use crate::client::wire::{LONGEST_PAUSE, Target};
 
 /// How long a stream may take to be open.
 const OPENING: Duration = Duration::from_secs(15);
@@ -21,8 +22,6 @@ const OPENING: Duration = Duration::from_secs(15);
 const TRIES: u32 = 8;
 /// The pause before the first of these; doubles.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How streams are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -42,6 +41,8 @@ pub struct Follow<'a> {
     pub order: OrderId,
     /// The buyer's `Authorization` header of the moment.
     pub bearer: &'a dyn Fn() -> Option<HeaderValue>,
+    /// Logs the buyer in again, whose header this was; false when that fails.
+    pub renew: &'a dyn Fn(HeaderValue) -> LocalBoxFuture<'a, bool>,
     /// By what.
     pub transport: Transport,
     /// How long the whole story may take.
@@ -160,12 +161,18 @@ impl Follow<'_> {
         let until = Instant::now() + self.within;
         let mut story = Story::of(self.order);
         let mut drop_after = self.drop_after;
-        let (mut tries, mut pause) = (0, PAUSE);
+        let (mut tries, mut pause, mut renewed) = (0, PAUSE, false);
         loop {
             let told = story.version();
-            let wait = match self.tell(board, &mut story, until, &mut drop_after).await {
+            let bearer = (self.bearer)().ok_or_else(|| Unfollowed::Broken("no such customer".to_owned()))?;
+            let wait = match self.tell(bearer.clone(), board, &mut story, until, &mut drop_after).await {
                 Ok(Some(status)) => return Ok(Followed { status, messages: story.version() }),
                 Ok(None) => Duration::ZERO,
+                // The token has expired: once in a story's life, or once between two of its messages.
+                Err(Unfollowed::Refused { status: 401, .. }) if !renewed && (self.renew)(bearer).await => {
+                    renewed = true;
+                    Duration::ZERO
+                }
                 Err(Unfollowed::Refused { status, kind, retry_after }) => {
                     board.broken(&format!("{status} {kind}"));
                     match retry_after.filter(|_| matches!(status, 429 | 502 | 503 | 504)) {
@@ -182,6 +189,7 @@ impl Follow<'_> {
                 }
                 Err(other) => return Err(other),
             };
+            renewed &= story.version() == told;
             (tries, pause) = if story.version() > told { (0, PAUSE) } else { (tries + 1, pause * 2) };
             if Instant::now() + wait >= until {
                 return Err(Unfollowed::Late);
@@ -196,12 +204,12 @@ impl Follow<'_> {
     /// One connection. `None` when it was broken on purpose.
     async fn tell(
         &self,
+        bearer: HeaderValue,
         board: &Board,
         story: &mut Story,
         until: Instant,
         drop_after: &mut Option<u32>,
     ) -> Result<Option<Status>, Unfollowed> {
-        let bearer = (self.bearer)().ok_or_else(|| Unfollowed::Broken("no such customer".to_owned()))?;
         let opening = Opening { target: self.target, order: self.order, bearer, after: story.version() };
         let mut stream = match Stream::open(&opening, self.transport).await {
             Ok(Some(stream)) => stream,

@@ -20,6 +20,6 @@ mod tests;
 
 pub use board::Board;
 pub use crowd::{Crowd, CrowdSpec, Memory};
-pub use files::{allow_files, at_its_limit};
+pub use files::{allow_files, at_its_limit, files_at_most};
 pub use follow::{Follow, Transport, Unfollowed};
 pub use message::Status;

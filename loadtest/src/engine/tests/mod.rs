@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! The loops against a small platform in the same process.
 
+mod ends;
 mod platform;
 
 use std::{future::Future, rc::Rc, time::Duration};
@@ -43,6 +44,8 @@ async fn phase(platform: &Platform, seed: u64, stop: &Stop, load: &str, steps: &
         phase: Rc::new(phase),
         name: "0".to_owned(),
         seed,
+        connections: open::CONNECTIONS,
+        sampler: None,
     };
     (world, running)
 }
@@ -60,11 +63,12 @@ async fn a_stall_is_seen_by_every_arrival_that_was_meant_to_be_served_in_it() {
     local(async {
         let platform = Platform::start().await;
         let load = "seconds = 1\nopen = { schedule = \"constant\", rate = 200 }";
-        let (_, running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "product" }"#).await;
+        let (_, mut running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "product" }"#).await;
+        running.connections = 4;
         let recorder = running.recorder.clone();
         recorder.begin();
         let schedule = Schedule::constant(200.0, 1.0);
-        let loading = open::run(Rc::new(running), &schedule, 4);
+        let loading = open::run(Rc::new(running), &schedule);
         tokio::join!(loading, stall_for_a_while(&platform));
         with(&recorder, "product", |product| {
             assert_eq!((product.count, product.good), (200, 200), "the schedule was kept");
@@ -194,6 +198,22 @@ async fn an_open_loop_does_not_ask_again_and_a_closed_one_waits_as_it_is_told() 
                 assert_eq!(order.refused_without_time, 0);
             });
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_a_failure() {
+    local(async {
+        let platform = Platform::start().await;
+        let load = "seconds = 0.3\nclosed = { clients = 1 }";
+        let (_, running) = phase(&platform, 1, &Stop::default(), load, r#"{ do = "browse" }"#).await;
+        let recorder = running.recorder.clone();
+        platform.garbles.set(true);
+        running.load(1.0).await;
+        with(&recorder, "browse", |browse| {
+            assert_eq!((browse.good, browse.broken["a page that cannot be read"]), (0, browse.count));
+        });
     })
     .await;
 }

@@ -15,6 +15,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -31,6 +32,12 @@ pub struct Platform {
     pub token: Cell<u32>,
     /// Every order is refused.
     pub refuses: Cell<bool>,
+    /// Pages of the catalogue are not JSON.
+    pub garbles: Cell<bool>,
+    /// How all orders stand.
+    pub status: Cell<&'static str>,
+    /// Accepted orders, and when.
+    pub placed: RefCell<Vec<(Uuid, Timestamp)>>,
     /// Requests by method and path's first words.
     pub seen: RefCell<HashMap<String, u32>>,
     /// Bodies of orders, in the order of their keys' first appearance.
@@ -46,6 +53,9 @@ impl Platform {
             stalled_until: Cell::new(None),
             token: Cell::new(0),
             refuses: Cell::new(false),
+            garbles: Cell::new(false),
+            status: Cell::new("completed"),
+            placed: RefCell::default(),
             seen: RefCell::default(),
             orders: RefCell::default(),
             answers: RefCell::default(),
@@ -93,6 +103,11 @@ impl Platform {
             (&Method::POST, "/v1/auth/login") => {
                 answer(200, json!({"access_token": self.token.get().to_string(), "expires_in": 900}))
             }
+            (&Method::GET, "/v1/products") if self.garbles.get() => {
+                let mut answer = answer(200, json!({}));
+                *answer.body_mut() = Full::new(Bytes::from_static(b"<html>"));
+                answer
+            }
             (&Method::GET, "/v1/products") => {
                 let product =
                     |number| json!({"id": Uuid::from_u128(number), "name": format!("Red mug {number}")});
@@ -114,7 +129,9 @@ impl Platform {
                 let replayed = known.is_some();
                 let text = known.unwrap_or_else(|| {
                     self.orders.borrow_mut().push(String::from_utf8(body.to_vec()).unwrap());
-                    json!({"id": Uuid::now_v7(), "status": "created"}).to_string().into()
+                    let id = Uuid::now_v7();
+                    self.placed.borrow_mut().push((id, Timestamp::now()));
+                    json!({"id": id, "status": "created"}).to_string().into()
                 });
                 self.answers.borrow_mut().insert(key, text.clone());
                 let mut answer = Response::new(Full::new(text));
@@ -123,6 +140,31 @@ impl Platform {
                     answer.headers_mut().insert("idempotent-replayed", "true".parse().unwrap());
                 }
                 answer
+            }
+            (&Method::GET, path) if path.starts_with("/v1/orders") => {
+                if bearer != Some(format!("Bearer {}", self.token.get())) {
+                    return answer(401, json!({"type": "/problems/unauthorized"}));
+                }
+                // Each was completed 100 ms after its creation, and changed again a minute later if it did not stay so.
+                let completed = |at: Timestamp| at + SignedDuration::from_millis(100);
+                let order = |(id, at): &(Uuid, Timestamp)| {
+                    let status = self.status.get();
+                    let later = SignedDuration::from_secs(if status == "completed" { 0 } else { 60 });
+                    json!({"id": id, "status": status, "created_at": at, "updated_at": completed(*at) + later})
+                };
+                let placed = self.placed.borrow();
+                let one = placed.iter().find(|(id, _)| path.contains(&id.to_string()));
+                answer(
+                    200,
+                    match one {
+                        Some((_, at)) if path.ends_with("/events") => json!({"items": [
+                            {"status": "created", "occurred_at": at},
+                            {"status": "completed", "occurred_at": completed(*at)},
+                        ]}),
+                        Some(one) => order(one),
+                        None => json!({"items": placed.iter().map(order).collect::<Vec<_>>()}),
+                    },
+                )
             }
             (&Method::GET, _) => answer(200, json!({"items": []})),
             _ => answer(404, json!({"type": "/problems/not-found"})),

@@ -94,7 +94,7 @@ fn every_difference_has_its_class() {
     ];
     let plan = plan(&invoices, &offers());
     let (placed, returned) = platform(&plan, |_| 2);
-    let found = reconcile(&invoices, &plan, &placed, &returned);
+    let found = reconcile(&invoices, &plan, &placed, &returned, true);
     assert!(found.is_clean(), "{found:?}");
     assert_eq!(found.file.net(), sum(0, "8"));
     assert_eq!(class(&found, &Reason::SalePrice).difference, sum(0, "1"));
@@ -116,7 +116,7 @@ fn money_that_is_nowhere_explained_is_unexplained() {
         let (mut placed, returned) = platform(&plan, |_| 3);
         let Placed::Order(facts) = &mut placed[0] else { panic!() };
         change(facts);
-        let found = reconcile(&invoices, &plan, &placed, &returned);
+        let found = reconcile(&invoices, &plan, &placed, &returned, true);
         assert!(!found.is_clean());
         (found.unexplained, found.contradictions.join(" "))
     };
@@ -133,6 +133,16 @@ fn money_that_is_nowhere_explained_is_unexplained() {
     assert!(told.contains("final"), "{told}");
 }
 
+#[test]
+fn goods_that_were_received_cannot_be_missing() {
+    let invoices = [invoice("1", "ann", vec![line("A1", 10, "1")])];
+    let plan = plan(&invoices, &offers());
+    let (placed, returned) = platform(&plan, |_| 1);
+    let clean = |received| reconcile(&invoices, &plan, &placed, &returned, received).is_clean();
+    assert!(clean(false), "without a token there may be none");
+    assert!(!clean(true));
+}
+
 proptest! {
     #[test]
     fn a_platform_that_does_what_it_should_is_explained_to_the_penny(
@@ -140,7 +150,7 @@ proptest! {
     ) {
         let plan = plan(&invoices, &offers());
         let (placed, returned) = platform(&plan, |order| fates[order % fates.len()]);
-        let found = reconcile(&invoices, &plan, &placed, &returned);
+        let found = reconcile(&invoices, &plan, &placed, &returned, true);
         prop_assert_eq!(found.unexplained, Sum::default());
         prop_assert!(found.contradictions.is_empty(), "{:?}", found.contradictions);
         let explained = found.classes.iter().fold(Sum::default(), |sum, class| sum + class.difference);

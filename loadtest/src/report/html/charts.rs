@@ -55,7 +55,7 @@ fn percentiles(phase: &Phase) -> Option<Plot> {
         .collect();
     curves.sort_by_key(|(_, requests, _)| std::cmp::Reverse(*requests));
     curves.truncate(CURVES - 2);
-    curves.push(("created to final".to_owned(), 0, &phase.orders.histogram));
+    curves.push(("created to completed".to_owned(), 0, &phase.orders.histogram));
     curves.extend(
         phase.streams.as_ref().map(|streams| ("event to client".to_owned(), 0, streams.histogram.as_str())),
     );
@@ -71,7 +71,7 @@ fn percentiles(phase: &Phase) -> Option<Plot> {
             let x = (f64::from(step) / 20.0).min(end);
             (x, Some(millis(histogram.value_at_quantile(1.0 - 10f64.powf(-x)))))
         });
-        let dashed = name == "created to final";
+        let dashed = name == "created to completed";
         series.push(Series { name, colour: series.len() % 9, points: points.collect(), dashed });
     }
     if series.is_empty() {

@@ -47,7 +47,8 @@ fn head(out: &mut String, report: &Report) {
         false => out.push_str("<span class=\"badge missed\">objectives missed</span>"),
     }
     if meta.partial {
-        out.push_str("<span class=\"badge partial\">partial: interrupted</span>");
+        let why = if meta.failed { "it failed" } else { "interrupted" };
+        let _ = write!(out, "<span class=\"badge partial\">partial: {why}</span>");
     }
     if report.generator_bound {
         out.push_str("<span class=\"badge partial\">the generator was in the way</span>");
@@ -106,7 +107,7 @@ fn tiles(out: &mut String, phase: &Phase) {
     let orders = &phase.orders;
     if orders.accepted > 0 {
         tiles.push((figure(orders.per_second_completed), "/s", "orders completed".to_owned()));
-        tiles.push((figure(orders.created_to_final_ms.p99), "ms", "created to final, p99".to_owned()));
+        tiles.push((figure(orders.created_to_final_ms.p99), "ms", "created to completed, p99".to_owned()));
     }
     for name in ["order", "hot"] {
         if let Some(operation) = phase.operations.get(name) {
@@ -149,7 +150,7 @@ fn foot(out: &mut String, report: &Report) {
         out,
         "<footer><p>{} × {}, {} MiB, Linux {}. Generator, platform and PostgreSQL share this machine when the target is on it.</p>\
          <p>Latency counts from the moment a request was meant to start; in a closed loop that is when it was sent. \
-         Histograms have three digits. Refusals (429, 503) have times of their own. Memory is what is resident; PostgreSQL's \
+         Histograms have three digits. Refusals (429, 503) and failures have times of their own. Memory is what is resident; PostgreSQL's \
          shared buffers count once. viscount-loadtest {}</p></footer>",
         machine.cores,
         escape(&machine.cpu),

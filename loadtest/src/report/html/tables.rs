@@ -127,6 +127,10 @@ pub fn ratios(out: &mut String, report: &Report) {
         ]);
     }
     html_table(out, "", &["per second", "ours", "pgbench", "ratio", "wanted"], &rows, None);
+    if !baseline.halves.is_empty() {
+        let halves: Vec<String> = baseline.halves.iter().map(|half| half.told()).collect();
+        let _ = write!(out, "<p class=\"soft\">pgbench {}</p>", escape(&halves.join("; ")));
+    }
     let settings: Vec<String> =
         baseline.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     let _ = write!(
@@ -183,12 +187,17 @@ pub fn operations(out: &mut String, phase: &Phase) {
             row.extend(times(refusal));
             rows.push(row);
         }
+        if let Some(failure) = &operation.failure_ms {
+            let mut row = row![format!("{name}, failures"), "", "", "", ""];
+            row.extend(times(failure));
+            rows.push(row);
+        }
     }
     if phase.orders.accepted > 0 {
         let orders = &phase.orders;
         let mut row = row![
-            "created to final",
-            count(orders.accepted),
+            "created to completed",
+            count(orders.timed),
             figure(orders.per_second_completed),
             "",
             count(orders.lost)
@@ -250,6 +259,7 @@ pub fn orders(out: &mut String, phase: &Phase) {
         (orders.lost, "lost"),
         (orders.not_final, "not final when the waiting ended"),
         (orders.late, "final, but late"),
+        (orders.unseen, "not looked for: interrupted"),
         (orders.repeated, "made by two requests"),
         (orders.unknown, "made, though no client saw it accepted"),
     ] {
@@ -305,10 +315,11 @@ pub fn components(out: &mut String, phase: &Phase) {
     let _ = write!(
         out,
         "<p class=\"soft\">The generator's thread was busy {}, and started one arrival of a hundred {} ms late or more. Other \
-         processes of this machine used {:.2} cores meanwhile.</p>",
+         processes of this machine used {:.2} cores meanwhile; {:.2} were stolen by the hypervisor.</p>",
         percent(phase.generator.busy),
         figure(phase.generator.late_ms.p99),
-        phase.other_cores
+        phase.other_cores,
+        phase.stolen_cores
     );
 }
 

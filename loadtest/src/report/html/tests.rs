@@ -152,6 +152,7 @@ pub fn example() -> Report {
             target: "http://127.0.0.1:8080".to_owned(),
             seconds: 60.0,
             partial: true,
+            failed: false,
             version: "0.1.0".to_owned(),
             machine: Machine {
                 cores: 2,
@@ -169,6 +170,7 @@ pub fn example() -> Report {
             server: "PostgreSQL 15".to_owned(),
             order_flow: bench(2_050.0),
             hot_row: bench(3_700.0),
+            halves: vec![Half { when: "before <the load>".to_owned(), ..Half::default() }],
             settings: BTreeMap::from([("fsync".to_owned(), "on".to_owned())]),
             ..Baseline::default()
         }),
