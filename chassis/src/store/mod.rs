@@ -11,6 +11,7 @@
 mod batch;
 mod committer;
 mod database;
+mod pace;
 mod read;
 
 pub use batch::{Batch, Entry, NewEvent, bind_events, now, statement, statement_returning};
