@@ -2,6 +2,7 @@
 
 mod attached;
 mod databases;
+mod events;
 mod parts;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use viscount_actors::{Intensity, Restart, Supervisor};
 use viscount_chassis::{
     auth::{AuthConfig, JwksSource, Verifier},
     config::Env,
-    log::EmbeddedLog,
+    log::EventLog,
     open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
     thread_name::name_this_thread,
@@ -22,6 +23,9 @@ use viscount_identity::FirstAdmin;
 
 pub use attached::Attached;
 pub use databases::Server;
+pub use events::are_shared;
+#[cfg(feature = "kafka")]
+pub use events::brokers;
 pub use parts::{Part, Urls};
 
 use crate::{
@@ -41,6 +45,7 @@ pub struct Stack {
     running: Vec<(Running, Arbiter)>,
     gateway: Option<(GatewayHandle, Arbiter)>,
     server: Server,
+    log: Arc<dyn EventLog>,
     tree: Supervisor,
     failures: mpsc::Receiver<(&'static str, String)>,
     /// Where everything listens.
@@ -56,6 +61,7 @@ impl Stack {
         tracing::info!(open_files, "open files allowed");
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
+        let log = events::engine(env)?;
         let server = Server::start(env, home).await?;
         let urls = server.provision(home, parts).await?;
 
@@ -71,7 +77,7 @@ impl Stack {
         });
         let on_failure = failed.clone();
         let platform = Platform {
-            log: Arc::new(EmbeddedLog::new()),
+            log: log.clone(),
             verifier: verifier.clone(),
             host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
             fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
@@ -93,6 +99,7 @@ impl Stack {
                 ..Endpoints::default()
             },
             server,
+            log,
             tree,
             failures,
             first_admin: None,
@@ -179,7 +186,7 @@ impl Stack {
             eprintln!("viscount: stopped at once");
             std::process::exit(130);
         });
-        let Self { running, gateway, server, tree, .. } = self;
+        let Self { running, gateway, server, log, tree, .. } = self;
         // While the gateway still passes on what they say.
         for (running, _) in &running {
             running.http.close_streams();
@@ -194,6 +201,7 @@ impl Stack {
                 arbiter.stop();
             }));
         each.await;
+        log.close(DRAIN / 4).await;
         let _ = tree.stop(Duration::from_secs(1)).await;
         server.stop().await
     }

@@ -1,0 +1,4 @@
+//! The engine on a real broker.
+
+mod conforming;
+mod hall;
