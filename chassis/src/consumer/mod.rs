@@ -160,6 +160,7 @@ async fn run<H: Handler>(
         pool,
         handler,
         dead: DeadLetters::default(),
+        place,
         partitions: Partitions::default(),
         lanes: Lanes::new(spec, handler.clone()),
     };
@@ -172,7 +173,7 @@ async fn run<H: Handler>(
     tracing::debug!(consumer = spec.consumer, topic = %spec.topic, "consumer starts");
     loop {
         if let Some(revoked) = leaving.take_if(|revoked| work.may_let_go(revoked)) {
-            work.save(place.as_ref()).await?;
+            work.save().await?;
             work.partitions.remove(&revoked.partitions);
         }
         let room = spec.in_hand.saturating_sub(work.partitions.open());
@@ -206,7 +207,7 @@ async fn run<H: Handler>(
             },
             _ = saver.tick(), if work.partitions.has_unsaved() => {
                 failpoint!("consumer.before-offset");
-                work.save(place.as_ref()).await?;
+                work.save().await?;
                 in_hand.set(work.partitions.open() as f64);
                 failpoint!("consumer.after-offset");
             }
@@ -228,6 +229,7 @@ struct Work<'a, H: Handler> {
     pool: &'a PgPool,
     handler: &'a Rc<H>,
     dead: DeadLetters,
+    place: Box<dyn Place>,
     partitions: Partitions,
     lanes: Lanes<H>,
 }
@@ -267,10 +269,10 @@ impl<H: Handler> Work<'_, H> {
         Ok(())
     }
 
-    async fn save(&mut self, place: &dyn Place) -> Result<(), ConsumerError> {
+    async fn save(&mut self) -> Result<(), ConsumerError> {
         let done = self.partitions.unsaved();
         if !done.is_empty() {
-            place.save(&done).await?;
+            self.place.save(&done).await?;
             self.partitions.saved(&done);
         }
         Ok(())
@@ -278,6 +280,12 @@ impl<H: Handler> Work<'_, H> {
 
     fn may_let_go(&self, revoked: &Revoked) -> bool {
         self.partitions.are_idle(&revoked.partitions) || revoked.deadline <= Instant::now()
+    }
+}
+
+impl<H: Handler> Drop for Work<'_, H> {
+    fn drop(&mut self) {
+        self.place.note(&self.partitions.unsaved());
     }
 }
 

@@ -137,6 +137,11 @@ pub trait Place: Send {
     /// Keeps that everything up to and including this offset is done, for each of these partitions. Called only after
     /// the effects are durable.
     fn save<'a>(&'a self, done: &'a [(i32, i64)]) -> BoxFuture<'a, Result<(), LogError>>;
+
+    /// The same when the member ends and nobody waits any more: for an engine to which it is enough to be told.
+    fn note(&self, done: &[(i32, i64)]) {
+        let _ = done;
+    }
 }
 
 /// One thing that a member is given.

@@ -106,7 +106,7 @@ impl KafkaConfig {
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
-            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("topic.metadata.refresh.interval.ms", "3000")
             .set("allow.auto.create.topics", "false")
             .set("log.connection.close", "false");
         for (setting, value) in &self.settings {

@@ -26,7 +26,7 @@ use crate::log::{BoxFuture, Delivery, LogError, LogReader, Start};
 /// How long the brokers are asked for the topic's partitions, and for the end of each.
 const ASK: Duration = Duration::from_secs(5);
 /// How often it is looked whether there are more partitions than before.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(3);
 
 impl ConsumerContext for Complaints {}
 
