@@ -23,9 +23,9 @@ use viscount_identity::FirstAdmin;
 
 pub use attached::Attached;
 pub use databases::Server;
-pub use events::are_shared;
 #[cfg(feature = "kafka")]
 pub use events::brokers;
+pub use events::{are_shared, engine};
 pub use parts::{Part, Urls};
 
 use crate::{
@@ -61,7 +61,7 @@ impl Stack {
         tracing::info!(open_files, "open files allowed");
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
-        let log = events::engine(env)?;
+        let log = engine(env)?;
         let server = Server::start(env, home).await?;
         let urls = server.provision(home, parts).await?;
 

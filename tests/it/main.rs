@@ -8,4 +8,6 @@ mod documents;
 mod killing;
 mod outage;
 mod platform;
+#[cfg(feature = "kafka")]
+mod replicas;
 mod streams;

@@ -168,7 +168,9 @@ impl Partition {
             let ring = self.ring.lock();
             (ring.head(), ring.has_gap())
         };
-        if fresh && known == 0 {
+        // What nobody reads is not fetched: memory begins anew at the end.
+        let unread = self.head.receiver_count() == 0 && (stored > known || gap);
+        if fresh && known == 0 || unread {
             self.change(|ring| ring.begin_behind(stored));
         } else if stored > known || gap {
             let mut known = known;

@@ -67,6 +67,18 @@ pub trait EventLog: Send + Sync + 'static {
     /// published from then on will be seen.
     fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>>;
 
+    /// How far a group has come, when the engine itself keeps that: everything up to this position is done. `published` is
+    /// a position up to which everything is published. `None` where the group's own database has it.
+    fn place(
+        &self,
+        consumer: &'static str,
+        topic: Topic,
+        published: i64,
+    ) -> BoxFuture<'_, Result<Option<i64>, LogError>> {
+        let _ = (consumer, topic, published);
+        Box::pin(async { Ok(None) })
+    }
+
     /// True when other processes may take a part of a group's work: then what a replica holds in memory has to follow
     /// the log, because the group's events are not all handled here.
     fn shares_work(&self) -> bool {

@@ -10,6 +10,7 @@ use rdkafka::{
     error::KafkaError,
 };
 use tokio::time::Instant;
+use viscount_contracts::Topic;
 
 use super::{
     KafkaConfig,
@@ -38,15 +39,18 @@ pub(super) fn join(
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
     let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints };
-    // A group of its own for each topic: a slow topic's rebalance is none of another's business.
-    let group = format!("{}.{}", member.consumer, topic.name());
     let consumer: BaseConsumer<Context> =
-        config.member(&group).create_with_context(context).map_err(unavailable)?;
+        config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
     let upkeep = Box::new(|_: &BaseConsumer<Context>| {});
-    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep };
+    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep, told: None };
     let poller = polling.start(live)?;
     Ok(Subscription { deliveries: Box::new(Joined(poller)), place: Box::new(GroupPlace(shared)) })
+}
+
+/// A group of its own for each topic: a slow topic's rebalance is none of another's business.
+pub(super) fn group(consumer: &str, topic: Topic) -> String {
+    format!("{consumer}.{}", topic.name())
 }
 
 struct Joined(Poller);

@@ -18,6 +18,7 @@ mod poller;
 mod queues;
 mod relay;
 mod sender;
+mod standing;
 mod topics;
 mod wire;
 
@@ -112,6 +113,21 @@ impl EventLog for KafkaLog {
                 follower::follow(config, live, complaints.clone(), topic, start)
             });
             following.await.map_err(|error| LogError::Unavailable(error.to_string()))?
+        })
+    }
+
+    fn place(
+        &self,
+        consumer: &'static str,
+        topic: Topic,
+        published: i64,
+    ) -> BoxFuture<'_, Result<Option<i64>, LogError>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || {
+                standing::place(&inner.config, inner.complaints.clone(), consumer, topic, published)
+            });
+            asked.await.map_err(|error| LogError::Unavailable(error.to_string()))?.map(Some)
         })
     }
 

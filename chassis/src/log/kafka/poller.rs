@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use metrics::{Counter, counter};
@@ -33,6 +33,9 @@ use crate::log::{Delivery, LogError};
 
 /// How long one poll waits. A paused partition is resumed and a progress committed no later than that.
 const POLL: Duration = Duration::from_millis(50);
+
+/// How often trouble is told that passes by itself.
+const TELL: Duration = Duration::from_secs(30);
 
 /// What the polling thread and those it reads for share.
 #[derive(Default)]
@@ -109,6 +112,8 @@ pub(super) struct Polling<C: ConsumerContext + 'static> {
     pub(super) gaps: Arc<Gaps>,
     /// Done between polls: what nobody else looks after.
     pub(super) upkeep: Upkeep<C>,
+    /// When trouble was last told.
+    pub(super) told: Option<Instant>,
 }
 
 type Upkeep<C> = Box<dyn FnMut(&BaseConsumer<C>) + Send>;
@@ -193,7 +198,7 @@ impl<C: ConsumerContext + 'static> Polling<C> {
         }
     }
 
-    fn judge(&self, error: &KafkaError) {
+    fn judge(&mut self, error: &KafkaError) {
         match error {
             KafkaError::MessageConsumptionFatal(_) => {
                 tracing::error!(topic = self.name, %error, "reading ends, to begin anew");
@@ -201,7 +206,11 @@ impl<C: ConsumerContext + 'static> Polling<C> {
                 self.shared.tell();
             }
             // The topic is not there yet, brokers are away, …: the library goes on by itself.
-            _ => tracing::debug!(topic = self.name, %error, "reading goes on"),
+            _ if self.told.is_none_or(|told| told.elapsed() > TELL) => {
+                tracing::warn!(topic = self.name, %error, "reading has to wait");
+                self.told = Some(Instant::now());
+            }
+            _ => tracing::debug!(topic = self.name, %error, "reading has to wait"),
         }
     }
 }

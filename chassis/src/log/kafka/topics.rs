@@ -14,6 +14,10 @@ use crate::log::LogError;
 /// How long the brokers may take for an answer.
 const ASK: Duration = Duration::from_secs(5);
 
+/// How often, and after which pauses, the settings of a new topic are asked for.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// What the brokers have.
 struct Found {
     partitions: usize,
@@ -115,9 +119,15 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: Topic) -> Result<TopicRepo
 
 /// How large a message the topic takes.
 pub(super) async fn limit(inner: &Arc<Inner>, topic: Topic) -> Result<usize, LogError> {
-    let settings = described(inner, topic).await?;
-    let limit = settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
-    limit.ok_or_else(|| LogError::Unavailable("the topic's settings cannot be read".to_owned()))
+    for _ in 0..TRIES {
+        let settings = described(inner, topic).await?;
+        if let Some(limit) = settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()) {
+            return Ok(limit);
+        }
+        // A topic that was made a moment ago has no settings yet.
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(LogError::Unavailable("the topic's settings cannot be read".to_owned()))
 }
 
 /// What is set for a topic, beyond partitions and replicas.
