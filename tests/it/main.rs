@@ -1,6 +1,8 @@
 //! The whole platform, as its users meet it: the program, its processes, its doors.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[cfg(feature = "kafka")]
+mod broker;
 mod cli;
 mod contention;
 mod demo;
