@@ -91,6 +91,13 @@ impl TestBed {
         Self { issuer, log, platform }
     }
 
+    /// The same for another process of the same platform: a log of its own.
+    pub fn beside(&self) -> Self {
+        let log = Arc::new(EmbeddedLog::new());
+        let platform = Platform { log: log.clone(), ..self.platform.clone() };
+        Self { issuer: self.issuer.clone(), log, platform }
+    }
+
     /// What the service is started with.
     pub fn platform(&self) -> &Platform {
         &self.platform

@@ -161,7 +161,8 @@ impl KafkaConfig {
             .set("session.timeout.ms", self.session_timeout_ms.to_string())
             .set("heartbeat.interval.ms", (self.session_timeout_ms / 4).max(200).to_string())
             .set("enable.auto.commit", "true")
-            .set("auto.commit.interval.ms", "200");
+            .set("auto.commit.interval.ms", "200")
+            .set("statistics.interval.ms", "2000");
         client
     }
 

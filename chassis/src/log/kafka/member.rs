@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use metrics::{Gauge, gauge};
 use rdkafka::{
-    TopicPartitionList,
+    Statistics, TopicPartitionList,
     client::ClientContext,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
@@ -38,7 +39,8 @@ pub(super) fn join(
     let name = config.topic(topic);
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
-    let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints };
+    let lag = gauge!("consumer_lag_events", "consumer" => member.consumer, "topic" => topic.name());
+    let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints, lag };
     let consumer: BaseConsumer<Context> =
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
@@ -81,9 +83,18 @@ struct Context {
     gaps: Arc<Gaps>,
     name: String,
     complaints: Complaints,
+    /// How many events of this member's partitions the group has not finished.
+    lag: Gauge,
 }
 
 impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        // Negative where it is not known, or not ours.
+        let lag: i64 = partitions.map(|partition| partition.consumer_lag.max(0)).sum();
+        self.lag.set(lag as f64);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.complaints.log(level, facility, message);
     }
