@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The broker's jars are fetched once from Maven Central into the user's cache, together with an archive of its
-//! loaded classes, which halves the time of a start ([`install`]). It may be killed and started again on the same
+//! loaded classes, which halves the time of a start (`install`). It may be killed and started again on the same
 //! data and port; when this process ends, however that happens, a watcher (a shell that waits for the end of a pipe
 //! whose other end only this process holds) kills it and removes the folder.
 //!

@@ -1,10 +1,10 @@
 //! The engine for many processes: Apache Kafka, Redpanda, and whatever else speaks their protocol.
 //!
-//! - **Out.** The events table stays the truth. A relay for each service ([`relay`]) publishes it to the service's
-//!   topic: one relay at a time over all replicas ([`lease`]), idempotent, pipelined, in order.
-//! - **In.** A member of a group ([`member`]) or a follower ([`follower`]) has a thread that polls ([`poller`]) and
-//!   queues that are bounded ([`queues`]). A group's place is kept by the brokers, after the effect is in the database.
-//! - **On the wire** an event is a CloudEvent in Kafka's binary mode ([`wire`]).
+//! - **Out.** The events table stays the truth. A relay for each service (`relay`) publishes it to the service's
+//!   topic: one relay at a time over all replicas (`lease`), idempotent, pipelined, in order.
+//! - **In.** A member of a group (`member`) or a follower (`follower`) has a thread that polls (`poller`) and
+//!   queues that are bounded (`queues`). A group's place is kept by the brokers, after the effect is in the database.
+//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
 
 mod acks;
 mod config;
