@@ -94,9 +94,9 @@ async fn prepare(inner: &Arc<Inner>, store: &EventStore) -> Result<(Lease, usize
     let topic = store.topic();
     let cluster = topics::cluster(inner).await?;
     topics::ensure(inner, topic).await?;
-    let limit = topics::limit(inner, topic).await?;
     let lease = Lease::acquire(store.pool(), &format!("{cluster}/{}", inner.config.topic(topic))).await?;
-    Ok((lease, limit))
+    // Asked for now: the turn may have been long in coming.
+    Ok((lease, topics::limit(inner, topic).await?))
 }
 
 /// Publishes as the only one. `Ok` when it was asked to stop.
