@@ -68,9 +68,13 @@ impl Home {
         env.get("IDENTITY_KEYS_DIR").map_or_else(|| self.root.join("keys"), PathBuf::from)
     }
 
-    /// A secret of this name, made on first use.
+    /// A secret of this name, made on first use. Processes that share the folder agree on it.
     pub fn secret(&self, name: &str) -> Result<String, Failure> {
         let path = self.root.join("secrets.json");
+        let turn = self.root.join("secrets.lock");
+        let lock = fs::File::create(&turn).map_err(|error| Failure::doing(turn.display(), error))?;
+        // Held for as long as it takes to read and write a small file.
+        lock.lock().map_err(|error| Failure::doing(turn.display(), error))?;
         let mut secrets: BTreeMap<String, String> = match fs::read(&path) {
             Ok(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|error| Failure::doing(path.display(), error))?

@@ -4,6 +4,8 @@
 pub mod auth;
 pub mod config;
 pub mod consumer;
+#[cfg(feature = "kafka")]
+pub mod devkafka;
 pub mod devpg;
 pub mod failpoint;
 pub mod http;

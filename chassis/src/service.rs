@@ -59,6 +59,12 @@ impl Platform {
                 sqlx::query("select 1").execute(&pool).await.map(drop).map_err(|error| error.to_string())
             })
         });
+        let log = self.log.clone();
+        // Without its log a service goes on: what it commits is published later.
+        health.advise("events", move || {
+            let log = log.clone();
+            Box::pin(async move { log.check().await })
+        });
         let (database, health, then) = (database.clone(), health.clone(), Arc::new(then));
         supervisor.task("boot", Restart::Transient, move || {
             let (database, health, then) = (database.clone(), health.clone(), then.clone());

@@ -32,7 +32,7 @@ use viscount_contracts::{Event, EventId, Topic, UserId};
 use crate::{
     auth::{Role, testing::TestIssuer},
     devpg::testing::test_database,
-    log::EmbeddedLog,
+    log::{EmbeddedLog, EventLog, LogReader, Start},
     service::Platform,
     store::{
         Batch, Committer, CommitterSpec, Database, DatabaseConfig, Entry, EventStore, NewEvent, Writer,
@@ -72,6 +72,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(mut look: impl FnMut()
 /// Everything that a service needs around it.
 pub struct TestBed {
     issuer: TestIssuer,
+    log: Arc<EmbeddedLog>,
     platform: Platform,
 }
 
@@ -79,19 +80,37 @@ impl TestBed {
     /// A fresh platform with an embedded log of its own.
     pub async fn start() -> Self {
         let issuer = TestIssuer::new();
+        let log = Arc::new(EmbeddedLog::new());
         let platform = Platform {
-            log: Arc::new(EmbeddedLog::new()),
+            log: log.clone(),
             verifier: issuer.verifier(),
             host: "127.0.0.1".to_owned(),
             fault_injection: true,
             on_failure: Arc::new(|service, exit| panic!("service {service} gave up: {exit}")),
         };
-        Self { issuer, platform }
+        Self { issuer, log, platform }
+    }
+
+    /// The same for another process of the same platform: a log of its own.
+    pub fn beside(&self) -> Self {
+        let log = Arc::new(EmbeddedLog::new());
+        let platform = Platform { log: log.clone(), ..self.platform.clone() };
+        Self { issuer: self.issuer.clone(), log, platform }
     }
 
     /// What the service is started with.
     pub fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    /// Everything that was and will be published on a topic.
+    pub async fn follow(&self, topic: Topic) -> Box<dyn LogReader> {
+        self.log.follow(topic, Start::Beginning).await.expect("a follower")
+    }
+
+    /// The position of a topic's newest event.
+    pub async fn head(&self, topic: Topic) -> i64 {
+        self.log.head(topic).await.expect("a head")
     }
 
     /// An access token.

@@ -79,6 +79,14 @@ impl Topic {
     pub fn kind(self, kind: String) -> Cow<'static, str> {
         intern(self, kind)
     }
+
+    /// The same for text that is borrowed: a known kind costs nothing.
+    pub fn kind_named(self, kind: &str) -> Cow<'static, str> {
+        match events::KINDS.iter().find(|(topic, name)| *topic == self && *name == kind) {
+            Some((_, name)) => Cow::Borrowed(name),
+            None => Cow::Owned(kind.to_owned()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,21 @@ impl Topic {
         }
     }
 
+    /// How a broker should keep it.
+    pub const fn spec(self) -> TopicSpec {
+        let busy = TopicSpec {
+            partitions: 6,
+            replicas: 3,
+            retention: Retention::Unlimited,
+            max_message_bytes: 1_048_588,
+        };
+        match self {
+            Topic::Inventory | Topic::Orders | Topic::Payments => busy,
+            Topic::Catalog => TopicSpec { partitions: 3, ..busy },
+            Topic::Identity => TopicSpec { partitions: 1, ..busy },
+        }
+    }
+
     /// The service that publishes it.
     pub const fn service(self) -> &'static str {
         match self {
@@ -47,6 +62,29 @@ impl Topic {
             Topic::Identity => "identity",
         }
     }
+}
+
+/// How a broker should keep a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// How many members of a group can share the work. More may be added later, when all groups have caught up: a key
+    /// may move to another partition then.
+    pub partitions: u8,
+    /// On how many brokers each partition is; fewer where there are not so many.
+    pub replicas: u8,
+    /// How long events stay.
+    pub retention: Retention,
+    /// How large a message may be. The protocol's usual limit.
+    pub max_message_bytes: u32,
+}
+
+/// How long events stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// For ever: a topic is history, and a new consumer begins at its beginning.
+    Unlimited,
+    /// The newest of each key, for ever: a topic of states.
+    Compacted,
 }
 
 impl fmt::Display for Topic {

@@ -8,7 +8,7 @@ use super::up;
 use crate::{
     failure::Failure,
     home::Home,
-    stack::{Part, Stack},
+    stack::{Part, Stack, are_shared},
 };
 
 /// Runs until somebody stops it.
@@ -18,8 +18,11 @@ pub async fn run(parts: &[Part], env: &Env) -> Result<ExitCode, Failure> {
     if let Some(admin) = &stack.first_admin {
         eprintln!("first start: administrator {} with password {}", admin.email, admin.password);
     }
-    tracing::warn!(
-        "the embedded log lives in one process: services in other processes do not get these events"
-    );
+    if !are_shared(env) {
+        tracing::warn!(
+            "the embedded log lives in one process: services in other processes do not get these events; \
+             KAFKA_BROKERS names brokers that carry them"
+        );
+    }
     up::serve(stack).await
 }

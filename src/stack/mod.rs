@@ -2,6 +2,7 @@
 
 mod attached;
 mod databases;
+mod events;
 mod parts;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use viscount_actors::{Intensity, Restart, Supervisor};
 use viscount_chassis::{
     auth::{AuthConfig, JwksSource, Verifier},
     config::Env,
-    log::EmbeddedLog,
+    log::EventLog,
     open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
     thread_name::name_this_thread,
@@ -23,6 +24,9 @@ use viscount_identity::FirstAdmin;
 
 pub use attached::Attached;
 pub use databases::Server;
+#[cfg(feature = "kafka")]
+pub use events::brokers;
+pub use events::{are_shared, engine};
 pub use parts::{Part, Urls};
 
 use crate::{
@@ -42,6 +46,7 @@ pub struct Stack {
     running: Vec<(Running, Arbiter)>,
     gateway: Option<(GatewayHandle, Arbiter)>,
     server: Server,
+    log: Arc<dyn EventLog>,
     tree: Supervisor,
     failures: mpsc::Receiver<(&'static str, String)>,
     /// Where everything listens.
@@ -57,6 +62,7 @@ impl Stack {
         tracing::info!(open_files, "open files allowed");
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
+        let log = engine(env)?;
         let server = Server::start(env, home).await?;
         let urls = server.provision(home, parts).await?;
 
@@ -72,7 +78,7 @@ impl Stack {
         });
         let on_failure = failed.clone();
         let platform = Platform {
-            log: Arc::new(EmbeddedLog::new()),
+            log: log.clone(),
             verifier: verifier.clone(),
             host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
             fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
@@ -94,6 +100,7 @@ impl Stack {
                 ..Endpoints::default()
             },
             server,
+            log,
             tree,
             failures,
             first_admin: None,
@@ -186,7 +193,7 @@ impl Stack {
             eprintln!("viscount: stopped at once");
             std::process::exit(130);
         });
-        let Self { running, gateway, server, tree, .. } = self;
+        let Self { running, gateway, server, log, tree, .. } = self;
         // While the gateway still passes on what they say.
         for (running, _) in &running {
             running.http.close_streams();
@@ -201,6 +208,7 @@ impl Stack {
                 arbiter.stop();
             }));
         each.await;
+        log.close(DRAIN / 4).await;
         let _ = tree.stop(Duration::from_secs(1)).await;
         server.stop().await
     }

@@ -1,6 +1,8 @@
 //! The whole platform, as its users meet it: the program, its processes, its doors.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[cfg(feature = "kafka")]
+mod broker;
 mod cli;
 mod contention;
 mod demo;
@@ -8,4 +10,6 @@ mod documents;
 mod killing;
 mod outage;
 mod platform;
+#[cfg(feature = "kafka")]
+mod replicas;
 mod streams;

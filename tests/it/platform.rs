@@ -57,11 +57,18 @@ impl Platform {
     }
 
     pub async fn start_with<const N: usize>(variables: [(&'static str, String); N]) -> Self {
+        let mut platform = Self::start_without_waiting(variables).await;
+        platform.until_up().await;
+        platform
+    }
+
+    /// Spawned, and that is all.
+    pub async fn start_without_waiting<const N: usize>(variables: [(&'static str, String); N]) -> Self {
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let home = tempfile::tempdir().unwrap();
         let mut platform =
             Self { home, child: None, http, url: String::new(), variables: variables.to_vec() };
-        platform.start_again().await;
+        platform.start_armed("").await;
         platform
     }
 
@@ -108,6 +115,11 @@ impl Platform {
 
     async fn until_up(&mut self) {
         assert!(self.comes_up().await, "the platform died: {}", self.log());
+        self.until_stocked().await;
+    }
+
+    /// Waits until the shop has what it starts with.
+    pub async fn until_stocked(&self) {
         // The catalogue of a first start comes in after the doors are open.
         let (http, url) = (self.http.clone(), self.url.clone());
         eventually("products in stock", || async {
@@ -158,6 +170,7 @@ impl Platform {
     pub async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = viscount(self.home.path());
         command.args(arguments).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 

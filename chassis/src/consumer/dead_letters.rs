@@ -10,6 +10,7 @@ use viscount_contracts::Envelope;
 use super::{ConsumerSpec, Failure};
 
 /// The keys that have a dead letter. Their later events are parked.
+#[derive(Default)]
 pub(super) struct DeadLetters {
     keys: HashSet<Uuid>,
 }

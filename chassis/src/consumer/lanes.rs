@@ -18,8 +18,14 @@ use tokio::{
 use uuid::Uuid;
 use viscount_contracts::Envelope;
 
-use super::{ConsumerSpec, Done, Failure, HandleError, Handler};
+use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
 use crate::failpoint;
+
+/// An event in hand, and where it came from.
+pub(super) struct Item {
+    pub(super) slot: Slot,
+    pub(super) event: Arc<Envelope>,
+}
 
 /// The lanes of one consumer.
 pub(super) struct Lanes<H> {
@@ -28,7 +34,7 @@ pub(super) struct Lanes<H> {
     /// Ends with the lanes.
     running: JoinSet<Done>,
     /// A key is here while one of its events is running; the queue holds those that came after it.
-    waiting: HashMap<Uuid, VecDeque<Arc<Envelope>>>,
+    waiting: HashMap<Uuid, VecDeque<Item>>,
 }
 
 impl<H: Handler> Lanes<H> {
@@ -38,14 +44,29 @@ impl<H: Handler> Lanes<H> {
     }
 
     /// Takes an event in; it runs at once when its key is free.
-    pub(super) fn push(&mut self, event: Arc<Envelope>) {
-        match self.waiting.get_mut(&event.key) {
-            Some(queue) => queue.push_back(event),
+    pub(super) fn push(&mut self, item: Item) {
+        match self.waiting.get_mut(&item.event.key) {
+            Some(queue) => queue.push_back(item),
             None => {
-                self.waiting.insert(event.key, VecDeque::new());
-                self.run(event);
+                self.waiting.insert(item.event.key, VecDeque::new());
+                self.run(item);
             }
         }
+    }
+
+    /// Forgets what waits of these partitions, without having begun it; what runs goes on.
+    pub(super) fn forget(&mut self, partitions: &[i32]) -> Vec<Slot> {
+        let mut forgotten = Vec::new();
+        for queue in self.waiting.values_mut() {
+            queue.retain(|item| {
+                let gone = partitions.contains(&item.slot.partition);
+                if gone {
+                    forgotten.push(item.slot);
+                }
+                !gone
+            });
+        }
+        forgotten
     }
 
     /// The next event that is through; `None` when none is running. Dropping the future loses nothing.
@@ -67,17 +88,18 @@ impl<H: Handler> Lanes<H> {
     }
 
     /// Closes the lane of a key whose event was given up, and gives what waited behind it.
-    pub(super) fn close(&mut self, key: Uuid) -> VecDeque<Arc<Envelope>> {
+    pub(super) fn close(&mut self, key: Uuid) -> VecDeque<Item> {
         self.waiting.remove(&key).unwrap_or_default()
     }
 
-    fn run(&mut self, event: Arc<Envelope>) {
-        self.running.spawn_local(attempts(self.spec.clone(), self.handler.clone(), event));
+    fn run(&mut self, item: Item) {
+        self.running.spawn_local(attempts(self.spec.clone(), self.handler.clone(), item));
     }
 }
 
 /// Tries until it works, or until the event itself is found to be the problem.
-async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, event: Arc<Envelope>) -> Done {
+async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, item: Item) -> Done {
+    let Item { slot, event } = item;
     let since = Instant::now();
     let mut poisonous = 0;
     let mut pause = spec.first_pause;
@@ -105,5 +127,5 @@ async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, event: Arc
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(spec.longest_pause);
     };
-    Done { event, since, result }
+    Done { slot, event, since, result }
 }

@@ -5,8 +5,10 @@
 //!   no event is lost, skipped or dead-lettered for an outage. Only its own key waits meanwhile.
 //! - What fails by itself ([`HandleError::Poison`], or a panic) is tried a few times and then becomes a dead letter;
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
-//! - The position that is saved is that of the contiguous finished prefix. After a crash some events come again: the
-//!   inbox in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
+//! - What is saved is the contiguous finished prefix of each partition. After a crash some events come again: the inbox
+//!   in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
+//! - A partition that goes to another member is let go when nothing of it is being handled any more, or when its time is
+//!   up. What waited is not begun; what is still running then has its effect here, and the other member's is a duplicate.
 
 mod dead_letters;
 mod intake;
@@ -21,10 +23,15 @@ use tokio::time::{self, Instant};
 use viscount_actors::{Restart, Supervisor};
 use viscount_contracts::{Envelope, Topic};
 
-use self::{dead_letters::DeadLetters, intake::Intake, lanes::Lanes, progress::Progress};
+use self::{
+    dead_letters::DeadLetters,
+    intake::Intake,
+    lanes::{Item, Lanes},
+    progress::{Partitions, Slot},
+};
 use crate::{
     failpoint,
-    log::{EventLog, LogError},
+    log::{Batch, Delivery, EventLog, LogError, Member, Place, Revoked, Subscription},
 };
 
 /// Why an event could not be handled.
@@ -92,6 +99,17 @@ pub enum ConsumerError {
     Log(#[from] LogError),
 }
 
+impl ConsumerError {
+    /// True when waiting may help.
+    fn is_away(&self) -> bool {
+        match self {
+            ConsumerError::Database(error) => crate::store::is_unavailable(error),
+            ConsumerError::Log(LogError::Refused(_)) => false,
+            ConsumerError::Log(_) => true,
+        }
+    }
+}
+
 /// Starts a consumer as a supervised task. `factory` makes the handler, anew after each restart.
 pub fn start<H: Handler>(
     supervisor: &Supervisor,
@@ -107,18 +125,24 @@ pub fn start<H: Handler>(
             // An outage is waited for, not escalated: only a panic or a refusal counts as a failure of the task.
             loop {
                 match run(&spec, &pool, log.as_ref(), &handler).await {
-                    Err(ConsumerError::Database(error)) if !crate::store::is_unavailable(&error) => {
-                        return Err(ConsumerError::Database(error));
-                    }
+                    Err(error) if !error.is_away() => return Err(error),
                     Err(error) => {
                         tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
-                        time::sleep(Duration::from_millis(rand::random_range(200..600))).await;
+                        time::sleep(pause_after(&error).mul_f64(rand::random_range(0.5..1.5))).await;
                     }
                     Ok(never) => match never {},
                 }
             }
         }
     });
+}
+
+fn pause_after(error: &ConsumerError) -> Duration {
+    match error {
+        // Somebody has to decide. Until then it is said again now and then.
+        ConsumerError::Log(LogError::HistoryLost { .. }) => Duration::from_secs(20),
+        _ => Duration::from_millis(400),
+    }
 }
 
 async fn run<H: Handler>(
@@ -128,67 +152,146 @@ async fn run<H: Handler>(
     handler: &Rc<H>,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
-    let start = progress::saved(pool, spec).await?;
-    let mut dead = DeadLetters::load(pool, spec).await?;
-    let mut intake = Intake::new(log.reader(spec.topic, start));
-    let mut progress = Progress::new(start);
-    let mut lanes = Lanes::new(spec, handler.clone());
+    let member = Member { consumer: spec.consumer, topic: spec.topic, pool: pool.clone() };
+    let Subscription { deliveries, place } = log.subscribe(member).await?;
+    let mut intake = Intake::new(deliveries);
+    let mut work = Work {
+        spec,
+        pool,
+        handler,
+        dead: DeadLetters::default(),
+        place,
+        partitions: Partitions::default(),
+        lanes: Lanes::new(spec, handler.clone()),
+    };
+    let mut leaving: Option<Revoked> = None;
     let mut saver = time::interval(SAVE_EVERY);
     saver.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let handled = histogram!("consumer_handle_seconds", &labels);
     let read = gauge!("consumer_read_position", &labels);
     let in_hand = gauge!("consumer_in_hand", &labels);
-    tracing::debug!(consumer = spec.consumer, topic = %spec.topic, position = start, "consumer starts");
+    tracing::debug!(consumer = spec.consumer, topic = %spec.topic, "consumer starts");
     loop {
-        let room = spec.in_hand.saturating_sub(progress.open());
+        if let Some(revoked) = leaving.take_if(|revoked| work.may_let_go(revoked)) {
+            work.save().await?;
+            work.partitions.remove(&revoked.partitions);
+        }
+        let room = spec.in_hand.saturating_sub(work.partitions.open());
+        let overdue = leaving.as_ref().map(|revoked| revoked.deadline);
         tokio::select! {
             biased;
-            Some(done) = lanes.next() => {
+            Some(done) = work.lanes.next() => {
                 failpoint!("consumer.after-handle");
                 handled.record(done.since.elapsed().as_secs_f64());
                 if let Err(failure) = done.result {
                     counter!("consumer_dead_letters_total", &labels).increment(1);
-                    dead.bury(pool, spec, &done.event, &failure).await?;
-                    for follower in lanes.close(done.event.key) {
-                        dead.park(pool, spec, &follower).await?;
-                        progress.done(follower.position);
-                    }
+                    work.give_up(&done.event, &failure).await?;
                 }
-                progress.done(done.event.position);
+                work.partitions.done(done.slot);
             }
-            events = intake.next(room), if intake.wants(room) => {
-                let events = events?;
-                if let Some(last) = events.last() {
-                    read.set(last.position as f64);
-                }
-                for event in events {
-                    if !handler.wants(&event) {
-                        progress.skip(event.position);
-                    } else if dead.holds(event.key) {
-                        dead.park(pool, spec, &event).await?;
-                        progress.skip(event.position);
-                    } else {
-                        progress.begin(event.position);
-                        lanes.push(event);
+            delivery = intake.next(room), if intake.wants(room) && leaving.is_none() => match delivery? {
+                Delivery::Events(batch) => {
+                    if let Some(last) = batch.last() {
+                        read.set(last.position as f64);
                     }
+                    work.take_in(batch).await?;
+                    in_hand.set(work.partitions.open() as f64);
                 }
-                in_hand.set(progress.open() as f64);
+                Delivery::Revoked(revoked) => {
+                    tracing::debug!(consumer = spec.consumer, topic = %spec.topic, ?revoked, "partitions leave");
+                    for slot in work.lanes.forget(&revoked.partitions) {
+                        work.partitions.abandon(slot);
+                    }
+                    leaving = Some(revoked);
+                }
+            },
+            _ = saver.tick(), if work.partitions.has_unsaved() => {
+                failpoint!("consumer.before-offset");
+                work.save().await?;
+                in_hand.set(work.partitions.open() as f64);
+                failpoint!("consumer.after-offset");
             }
-            _ = saver.tick(), if progress.unsaved().is_some() => {
-                if let Some(position) = progress.unsaved() {
-                    failpoint!("consumer.before-offset");
-                    progress::save(pool, spec, position).await?;
-                    progress.saved(position);
-                    in_hand.set(progress.open() as f64);
-                    failpoint!("consumer.after-offset");
-                }
+            () = until(overdue), if overdue.is_some() => {}
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a consumer has in hand.
+struct Work<'a, H: Handler> {
+    spec: &'a ConsumerSpec,
+    pool: &'a PgPool,
+    handler: &'a Rc<H>,
+    dead: DeadLetters,
+    place: Box<dyn Place>,
+    partitions: Partitions,
+    lanes: Lanes<H>,
+}
+
+impl<H: Handler> Work<'_, H> {
+    async fn take_in(&mut self, batch: Batch) -> Result<(), ConsumerError> {
+        let (partition, through) = (batch.partition, batch.through);
+        let mut is_new = self.partitions.is_new(partition);
+        if is_new {
+            // Another member may have given up events of these keys.
+            self.dead = DeadLetters::load(self.pool, self.spec).await?;
+        }
+        for (offset, event) in batch.into_records() {
+            if std::mem::take(&mut is_new) {
+                self.partitions.add(partition, offset - 1);
+            }
+            if !self.handler.wants(&event) {
+                continue;
+            }
+            if self.dead.holds(event.key) {
+                self.dead.park(self.pool, self.spec, &event).await?;
+            } else {
+                let slot = self.partitions.begin(partition, offset);
+                self.lanes.push(Item { slot, event });
             }
         }
+        self.partitions.skip(partition, through);
+        Ok(())
+    }
+
+    async fn give_up(&mut self, event: &Arc<Envelope>, failure: &Failure) -> Result<(), ConsumerError> {
+        self.dead.bury(self.pool, self.spec, event, failure).await?;
+        for follower in self.lanes.close(event.key) {
+            self.dead.park(self.pool, self.spec, &follower.event).await?;
+            self.partitions.done(follower.slot);
+        }
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<(), ConsumerError> {
+        let done = self.partitions.unsaved();
+        if !done.is_empty() {
+            self.place.save(&done).await?;
+            self.partitions.saved(&done);
+        }
+        Ok(())
+    }
+
+    fn may_let_go(&self, revoked: &Revoked) -> bool {
+        self.partitions.are_idle(&revoked.partitions) || revoked.deadline <= Instant::now()
+    }
+}
+
+impl<H: Handler> Drop for Work<'_, H> {
+    fn drop(&mut self) {
+        self.place.note(&self.partitions.unsaved());
     }
 }
 
 /// One event that is through, for better or worse.
 struct Done {
+    slot: Slot,
     event: Arc<Envelope>,
     since: Instant,
     result: Result<(), Failure>,

@@ -1,74 +1,148 @@
-//! How far a consumer has come: the contiguous finished prefix, and where it is kept.
+//! How far a consumer has come: the contiguous finished prefix of each partition.
 
 use std::collections::BTreeSet;
 
-use sqlx::PgPool;
-
-use super::ConsumerSpec;
-
-/// Which positions are in hand. Everything read and not in hand is done.
-pub(super) struct Progress {
+/// Which offsets of a partition are in hand. Everything read and not in hand is done.
+struct Progress {
     open: BTreeSet<i64>,
+    /// How many of those in hand will stay so.
+    abandoned: usize,
     read: i64,
     saved: i64,
 }
 
 impl Progress {
-    pub(super) fn new(start: i64) -> Self {
-        Self { open: BTreeSet::new(), read: start, saved: start }
+    fn new(start: i64) -> Self {
+        Self { open: BTreeSet::new(), abandoned: 0, read: start, saved: start }
     }
 
-    pub(super) fn open(&self) -> usize {
+    fn open(&self) -> usize {
         self.open.len()
     }
 
-    pub(super) fn begin(&mut self, position: i64) {
+    fn begin(&mut self, position: i64) {
         self.open.insert(position);
         self.read = self.read.max(position);
     }
 
-    pub(super) fn skip(&mut self, position: i64) {
+    fn skip(&mut self, position: i64) {
         self.read = self.read.max(position);
     }
 
-    pub(super) fn done(&mut self, position: i64) {
+    fn done(&mut self, position: i64) {
         self.open.remove(&position);
     }
 
     /// The end of the finished prefix, when it has moved since it was last saved.
-    pub(super) fn unsaved(&self) -> Option<i64> {
+    fn unsaved(&self) -> Option<i64> {
         let finished = self.open.first().map_or(self.read, |oldest| oldest - 1);
         (finished > self.saved).then_some(finished)
     }
 
-    pub(super) fn saved(&mut self, position: i64) {
+    fn saved(&mut self, position: i64) {
         self.saved = position;
     }
 }
 
-/// Where the consumer stood.
-pub(super) async fn saved(pool: &PgPool, spec: &ConsumerSpec) -> Result<i64, sqlx::Error> {
-    let position =
-        sqlx::query_scalar("select position from consumer_offsets where consumer = $1 and topic = $2")
-            .bind(spec.consumer)
-            .bind(spec.topic.name())
-            .fetch_optional(pool)
-            .await?;
-    Ok(position.unwrap_or(0))
+/// Where an event in hand came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) partition: i32,
+    /// Which time this partition was ours: what is left over from an earlier time counts no more.
+    turn: u32,
+    pub(super) offset: i64,
 }
 
-/// Keeps where it stands. A replica that is behind does not turn the clock back.
-pub(super) async fn save(pool: &PgPool, spec: &ConsumerSpec, position: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into consumer_offsets as o (consumer, topic, position) values ($1, $2, $3)
-         on conflict (consumer, topic) do update set position = excluded.position where o.position < excluded.position",
-    )
-    .bind(spec.consumer)
-    .bind(spec.topic.name())
-    .bind(position)
-    .execute(pool)
-    .await?;
-    Ok(())
+/// How far each partition has come.
+#[derive(Default)]
+pub(super) struct Partitions {
+    /// Few, so that looking through them is the fastest.
+    known: Vec<(i32, u32, Progress)>,
+    turns: u32,
+}
+
+impl Partitions {
+    /// True when this partition was not ours a moment ago.
+    pub(super) fn is_new(&self, partition: i32) -> bool {
+        !self.known.iter().any(|(known, ..)| *known == partition)
+    }
+
+    /// A partition's events begin to come; everything up to and including `start` is done.
+    pub(super) fn add(&mut self, partition: i32, start: i64) {
+        self.turns += 1;
+        self.known.push((partition, self.turns, Progress::new(start)));
+    }
+
+    /// An event that is taken in hand.
+    pub(super) fn begin(&mut self, partition: i32, offset: i64) -> Slot {
+        let mut slot = Slot { partition, turn: 0, offset };
+        if let Some((_, turn, progress)) = self.known.iter_mut().find(|(known, ..)| *known == partition) {
+            progress.begin(offset);
+            slot.turn = *turn;
+        }
+        slot
+    }
+
+    /// Everything up to here has been read.
+    pub(super) fn skip(&mut self, partition: i32, through: i64) {
+        if let Some((.., progress)) = self.known.iter_mut().find(|(known, ..)| *known == partition) {
+            progress.skip(through);
+        }
+    }
+
+    pub(super) fn done(&mut self, slot: Slot) {
+        if let Some(progress) = self.of(slot) {
+            progress.done(slot.offset);
+        }
+    }
+
+    /// It will not be done here. Nothing behind it will be saved.
+    pub(super) fn abandon(&mut self, slot: Slot) {
+        if let Some(progress) = self.of(slot) {
+            progress.abandoned += 1;
+        }
+    }
+
+    fn of(&mut self, slot: Slot) -> Option<&mut Progress> {
+        let ours = |(partition, turn, _): &&mut (i32, u32, Progress)| {
+            *partition == slot.partition && *turn == slot.turn
+        };
+        self.known.iter_mut().find(ours).map(|(.., progress)| progress)
+    }
+
+    /// How many events are in hand.
+    pub(super) fn open(&self) -> usize {
+        self.known.iter().map(|(.., progress)| progress.open()).sum()
+    }
+
+    /// True when nothing of these is being handled.
+    pub(super) fn are_idle(&self, partitions: &[i32]) -> bool {
+        let theirs = self.known.iter().filter(|(partition, ..)| partitions.contains(partition));
+        theirs.into_iter().all(|(.., progress)| progress.open() == progress.abandoned)
+    }
+
+    /// They are somebody else's.
+    pub(super) fn remove(&mut self, partitions: &[i32]) {
+        self.known.retain(|(partition, ..)| !partitions.contains(partition));
+    }
+
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.known.iter().any(|(.., progress)| progress.unsaved().is_some())
+    }
+
+    /// The end of each finished prefix that has moved since it was last saved.
+    pub(super) fn unsaved(&self) -> Vec<(i32, i64)> {
+        let each = self.known.iter();
+        each.filter_map(|(partition, _, progress)| Some((*partition, progress.unsaved()?))).collect()
+    }
+
+    pub(super) fn saved(&mut self, done: &[(i32, i64)]) {
+        for (partition, offset) in done {
+            if let Some((.., progress)) = self.known.iter_mut().find(|(known, ..)| known == partition) {
+                progress.saved(*offset);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +184,24 @@ mod tests {
             let last = wanted.len() as i64;
             prop_assert!(progress.unsaved() == Some(last) || progress.saved == last);
         }
+    }
+
+    #[test]
+    fn what_is_left_over_from_an_earlier_turn_counts_no_more() {
+        let mut partitions = Partitions::default();
+        partitions.add(3, 9);
+        let (first, second) = (partitions.begin(3, 10), partitions.begin(3, 11));
+        partitions.abandon(second);
+        assert!(!partitions.are_idle(&[3]), "the first is being handled");
+        partitions.done(first);
+        assert!(partitions.are_idle(&[3]));
+        assert_eq!(partitions.unsaved(), [(3, 10)], "what was abandoned is not done");
+        partitions.remove(&[3]);
+        partitions.add(3, 10);
+        let again = partitions.begin(3, 11);
+        partitions.done(second);
+        assert_eq!(partitions.unsaved(), []);
+        partitions.done(again);
+        assert_eq!(partitions.unsaved(), [(3, 11)]);
     }
 }

@@ -1,7 +1,8 @@
 //! Is the service alive, and should it get traffic?
 //!
 //! Alive (`/livez`) asks nobody: a database that is away must not get processes killed. Ready (`/readyz`) is a switch
-//! that the service sets when it has started and clears when it drains, and a list of checks of what it needs.
+//! that the service sets when it has started and clears when it drains, and a list of checks of what it needs. What it can
+//! do without for a while is told, and keeps no traffic away.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,13 +31,17 @@ struct Inner {
     ready: AtomicBool,
     checks: RwLock<Vec<Arc<Check>>>,
     /// Held while the checks run, so that a crowd of probes runs them once.
-    last: tokio::sync::Mutex<Option<(Instant, Vec<CheckReport>)>>,
+    last: tokio::sync::Mutex<Option<(Instant, Checked)>>,
 }
 
 struct Check {
     name: String,
-    run: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+    /// False: a failure is told, and that is all.
+    needed: bool,
+    run: Run,
 }
+
+type Run = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// What `/readyz` tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -68,6 +73,13 @@ impl Report {
     }
 }
 
+/// What the checks found, and whether all that is needed is there.
+#[derive(Clone)]
+struct Checked {
+    ready: bool,
+    reports: Vec<CheckReport>,
+}
+
 impl CheckReport {
     fn new(name: &str, result: Result<(), String>) -> Self {
         let status = if result.is_ok() { "ok" } else { "failed" };
@@ -97,24 +109,39 @@ impl Health {
         name: impl Into<String>,
         run: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) {
-        self.inner.checks.write().push(Arc::new(Check { name: name.into(), run: Box::new(run) }));
+        self.add(name.into(), true, Box::new(run));
+    }
+
+    /// Adds a check of something that the service can do without for a while: its failure is told, and the service stays
+    /// ready.
+    pub fn advise(
+        &self,
+        name: impl Into<String>,
+        run: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) {
+        self.add(name.into(), false, Box::new(run));
+    }
+
+    fn add(&self, name: String, needed: bool, run: Run) {
+        self.inner.checks.write().push(Arc::new(Check { name, needed, run }));
     }
 
     /// The switch and all checks.
     pub async fn report(&self) -> Report {
         let switched = if self.is_set_ready() { Ok(()) } else { Err("starting or draining".to_owned()) };
+        let Checked { ready, reports } = self.checked().await;
+        let ready = ready && switched.is_ok();
         let mut checks = vec![CheckReport::new("service", switched)];
-        checks.extend(self.checked().await);
-        let ready = checks.iter().all(|check| check.status == "ok");
+        checks.extend(reports);
         Report { status: if ready { "ready" } else { "unready" }, checks }
     }
 
-    async fn checked(&self) -> Vec<CheckReport> {
+    async fn checked(&self) -> Checked {
         let mut last = self.inner.last.lock().await;
-        if let Some((at, reports)) = &*last
+        if let Some((at, checked)) = &*last
             && at.elapsed() < FRESH_FOR
         {
-            return reports.clone();
+            return checked.clone();
         }
         let checks = self.inner.checks.read().clone();
         let reports = join_all(checks.iter().map(|check| async {
@@ -128,7 +155,10 @@ impl Health {
             CheckReport::new(&check.name, result)
         }))
         .await;
-        *last = Some((Instant::now(), reports.clone()));
-        reports
+        let needed = checks.iter().zip(&reports).filter(|(check, _)| check.needed);
+        let ready = needed.into_iter().all(|(_, report)| report.status == "ok");
+        let checked = Checked { ready, reports };
+        *last = Some((Instant::now(), checked.clone()));
+        checked
     }
 }

@@ -26,6 +26,12 @@ impl EventStore {
         self.topic
     }
 
+    /// Where they live.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// One aggregate's events with a version above `after`, oldest first.
     pub async fn stream(&self, stream: Uuid, after: i32) -> Result<Vec<Envelope>, sqlx::Error> {
         sqlx::query(

@@ -21,14 +21,20 @@ static NO_MIGRATIONS: Migrator = Migrator::DEFAULT;
 
 pub struct Bed {
     pub pool: PgPool,
-    pub log: Arc<EmbeddedLog>,
+    pub log: Arc<dyn EventLog>,
     pub tree: Supervisor,
     pub committer: Committer<()>,
     pub admin_url: String,
 }
 
 impl Bed {
+    /// On the embedded engine.
     pub async fn start() -> Self {
+        Self::on(Arc::new(EmbeddedLog::new())).await
+    }
+
+    /// On this engine.
+    pub async fn on(log: Arc<dyn EventLog>) -> Self {
         let database = test_database("events", |url| async move {
             let database = Database::lazy(&DatabaseConfig::new(url))?;
             database.migrate(&NO_MIGRATIONS).await?;
@@ -37,7 +43,6 @@ impl Bed {
         })
         .await;
         let pool = PgPool::connect(&database.url).await.unwrap();
-        let log = Arc::new(EmbeddedLog::new());
         let tree = Supervisor::root("test", Intensity { max_restarts: 1000, ..Default::default() }, |_| {});
         let committer = committer(&tree, &pool, log.as_ref());
         Self { pool, log, tree, committer, admin_url: database.admin_url }

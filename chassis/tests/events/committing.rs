@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 use viscount_chassis::{
-    log::EventLog,
     store::{CommitError, Committer, CommitterSpec, EventStore, NewEvent},
     testing::{EventsOnly, eventually, run},
 };

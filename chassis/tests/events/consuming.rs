@@ -14,7 +14,10 @@ use uuid::Uuid;
 use viscount_actors::{Intensity, Supervisor};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec, HandleError, Handler},
-    log::{BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Publisher},
+    log::{
+        BoxFuture, Deliveries, Delivery, EventLog, LogError, LogReader, Member, Publisher, Start,
+        Subscription,
+    },
     store::EventStore,
     testing::{eventually, run},
 };
@@ -250,12 +253,12 @@ fn handlers_that_hold_every_connection_do_not_stop_the_consumer_from_saving_its_
 
 /// A log that counts how often a read of it is begun, and takes its time for each.
 struct Counted {
-    log: Arc<EmbeddedLog>,
+    log: Arc<dyn EventLog>,
     begun: Arc<AtomicUsize>,
 }
 
-struct CountedReader {
-    reader: Box<dyn LogReader>,
+struct CountedDeliveries {
+    deliveries: Box<dyn Deliveries>,
     begun: Arc<AtomicUsize>,
 }
 
@@ -264,23 +267,27 @@ impl EventLog for Counted {
         self.log.publisher(store)
     }
 
-    fn reader(&self, topic: Topic, after: i64) -> Box<dyn LogReader> {
-        Box::new(CountedReader { reader: self.log.reader(topic, after), begun: self.begun.clone() })
+    fn subscribe(&self, member: Member) -> BoxFuture<'_, Result<Subscription, LogError>> {
+        Box::pin(async move {
+            let Subscription { deliveries, place } = self.log.subscribe(member).await?;
+            let deliveries = CountedDeliveries { deliveries, begun: self.begun.clone() };
+            Ok(Subscription { deliveries: Box::new(deliveries), place })
+        })
     }
 
-    fn head(&self, topic: Topic) -> BoxFuture<'_, Result<i64, LogError>> {
-        self.log.head(topic)
+    fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
+        self.log.follow(topic, start)
     }
 }
 
-impl LogReader for CountedReader {
-    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Vec<Arc<Envelope>>, LogError>> {
+impl Deliveries for CountedDeliveries {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Delivery, LogError>> {
         Box::pin(async move {
             self.begun.fetch_add(1, Ordering::Relaxed);
             for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
-            self.reader.next(max).await
+            self.deliveries.next(max).await
         })
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sqlx::PgPool;
 use tokio::time::timeout;
 use uuid::Uuid;
 use viscount_chassis::{
-    log::{EmbeddedLog, EventLog},
+    log::{EmbeddedLog, EventLog, Start},
     store::EventStore,
     testing::run,
 };
@@ -21,6 +22,10 @@ struct Embedded(Bed);
 impl Engine for Embedded {
     fn log(&self) -> Arc<dyn EventLog> {
         self.0.log.clone()
+    }
+
+    fn pool(&self) -> PgPool {
+        self.0.pool.clone()
     }
 
     async fn publish(&self, events: &[(Uuid, i32)]) {
@@ -45,7 +50,7 @@ fn the_embedded_engine_keeps_what_every_engine_promises() {
 fn what_is_committed_elsewhere_is_seen_and_an_open_transaction_is_waited_for() {
     run(async {
         let bed = Bed::start().await;
-        let mut reader = bed.log.reader(Topic::Orders, 0);
+        let mut reader = bed.log.follow(Topic::Orders, Start::Beginning).await.unwrap();
         // A process that died between commit and announcement: only the table knows.
         let mut open = bed.pool.begin().await.unwrap();
         let write = "with head as (update log_head set position = position + 1 returning position)

@@ -6,5 +6,7 @@ mod committing;
 mod conformance;
 mod consuming;
 mod embedded;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod keys;
 mod wire;

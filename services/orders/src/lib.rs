@@ -17,6 +17,7 @@
 //! ├── hub-janitor, key-janitor
 //! ├── boot               migrates, loads the price book, starts the rest
 //! ├── stream-hub         hands each event to those who watch its order
+//! ├── price-book         follows the catalogue, where replicas share the work
 //! ├── deadlines          cancels what has waited too long
 //! └── consume-catalog, consume-inventory, consume-payments
 //! ```
@@ -141,7 +142,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             tree.task("deadlines", Restart::Permanent, move || {
                 actors::cancel_overdue(orders.clone(), overdue.clone(), deadlines)
             });
-            let to_book = ToBook { book, committer };
+            if log.shares_work() {
+                let (book, log) = (book.clone(), log.clone());
+                tree.task("price-book", Restart::Permanent, move || book::follow(book.clone(), log.clone()));
+            }
+            let to_book = ToBook { book, pool: pool.clone(), committer };
             let spec = |topic| ConsumerSpec::new(NAME, topic);
             consumer::start(
                 &tree,

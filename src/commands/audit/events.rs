@@ -42,6 +42,18 @@ pub async fn places(world: &World) -> Result<Places, Failure> {
             places.insert((service, row.try_get(0)?), row.try_get(1)?);
         }
     }
+    if !world.log.shares_work() {
+        return Ok(Places(places));
+    }
+    let pools: HashMap<Topic, &PgPool> = world.topics().into_iter().collect();
+    for (service, topic) in READS {
+        let Some(pool) = pools.get(&topic) else { continue };
+        let published = sqlx::query_scalar("select position from log_relay").fetch_one(*pool).await?;
+        let place = world.log.place(service.service(), topic, published).await;
+        if let Some(place) = place.map_err(|error| Failure::doing("the brokers", error))? {
+            places.insert((service, topic.name().to_owned()), place);
+        }
+    }
     Ok(Places(places))
 }
 

@@ -44,7 +44,7 @@ pub async fn run(args: AuditArgs, env: &Env) -> Result<Verdict, Failure> {
     let home = Home::open(env)?;
     let attached = Attached::open(env, &home).await?;
     let checked = async {
-        let world = World::open(&attached).await?;
+        let world = World::open(&attached, env).await?;
         let door = streams::Door::find(env, &home).await?;
         // On a server of somebody else's the services may run where their door cannot be found from here.
         let running = door.is_some() || env.get("DATABASE_URL").is_some();

@@ -1,12 +1,18 @@
 //! The databases, to look at: read only.
 
+use std::sync::Arc;
+
 use sqlx::{PgPool, postgres::PgConnectOptions, postgres::PgPoolOptions};
-use viscount_chassis::store::EventStore;
+use viscount_chassis::{
+    config::Env,
+    log::{EmbeddedLog, EventLog},
+    store::EventStore,
+};
 use viscount_contracts::Topic;
 
 use crate::{
     failure::Failure,
-    stack::{Attached, Part},
+    stack::{self, Attached, Part},
 };
 
 /// The services' databases.
@@ -23,12 +29,15 @@ pub struct World {
     pub catalog: PgPool,
     /// identity_db
     pub identity: PgPool,
+    /// The engine that carries the events: where it keeps how far each service has come, it is asked.
+    pub log: Arc<dyn EventLog>,
 }
 
 impl World {
     /// Connects to all of them.
-    pub async fn open(attached: &Attached) -> Result<Self, Failure> {
-        Self::connect(|part| attached.url(part)).await
+    pub async fn open(attached: &Attached, env: &Env) -> Result<Self, Failure> {
+        let log = stack::engine(env)?;
+        Ok(Self { log, ..Self::connect(|part| attached.url(part)).await? })
     }
 
     /// Connects to all of them, each found by `url`.
@@ -46,6 +55,7 @@ impl World {
             simulator: open(Part::Simulator).await?,
             catalog: open(Part::Catalog).await?,
             identity: open(Part::Identity).await?,
+            log: Arc::new(EmbeddedLog::new()),
         })
     }
 

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::failure::Failure;
+
+/// How long what was received may take until it is seen in the shop: brokers take a moment to form their groups.
+const STOCKED: Duration = Duration::from_secs(30);
 
 /// A customer in the shop.
 pub struct Shop {
@@ -28,11 +32,7 @@ impl Shop {
         let session =
             expect(post("/v1/auth/login", json!({"email": email, "password": password})), 200).await?;
         let token = text(&session, "access_token")?;
-        let found = expect(http.get(format!("{url}/v1/products?in_stock=true&limit=50")), 200).await?;
-        let products = found["items"].as_array().cloned().unwrap_or_default();
-        if products.is_empty() {
-            return Err(Failure::Other("the shop has nothing in stock".to_owned()));
-        }
+        let products = in_stock(&http, url).await?;
         Ok(Self { http, url: url.to_owned(), token, products })
     }
 
@@ -93,4 +93,19 @@ async fn expect(request: RequestBuilder, status: u16) -> Result<Value, Failure> 
         return Ok(body);
     }
     Err(Failure::Other(format!("{path} answered {got}: {body}")))
+}
+
+/// What can be ordered, as soon as there is something.
+async fn in_stock(http: &Client, url: &str) -> Result<Vec<Value>, Failure> {
+    let since = Instant::now();
+    loop {
+        let found = expect(http.get(format!("{url}/v1/products?in_stock=true&limit=50")), 200).await?;
+        match found["items"].as_array() {
+            Some(products) if !products.is_empty() => return Ok(products.clone()),
+            _ if since.elapsed() > STOCKED => {
+                return Err(Failure::Other("the shop has nothing in stock".to_owned()));
+            }
+            _ => sleep(Duration::from_millis(100)).await,
+        }
+    }
 }

@@ -140,7 +140,7 @@ impl TestApp {
 
     /// Every event that the catalogue has published so far, at least `count`.
     pub async fn events(&self, count: usize) -> Vec<Envelope> {
-        let mut reader = self.bed.platform().log.reader(Topic::Catalog, 0);
+        let mut reader = self.bed.follow(Topic::Catalog).await;
         let mut events = Vec::new();
         while events.len() < count {
             let more = tokio::time::timeout(Duration::from_secs(10), reader.next(1_000)).await;

@@ -127,7 +127,7 @@ impl Site {
 
     /// What has been published so far.
     pub async fn events(&self, count: usize) -> Vec<Arc<Envelope>> {
-        let mut reader = self.bed.platform().log.reader(Topic::Identity, 0);
+        let mut reader = self.bed.follow(Topic::Identity).await;
         let mut events = Vec::new();
         while events.len() < count {
             events.extend(reader.next(100).await.unwrap());
@@ -136,7 +136,7 @@ impl Site {
     }
 
     pub async fn head(&self) -> i64 {
-        self.bed.platform().log.head(Topic::Identity).await.unwrap()
+        self.bed.head(Topic::Identity).await
     }
 }
 

@@ -152,7 +152,7 @@ impl TestApp {
         let key = key.into();
         let head: i64 =
             sqlx::query_scalar("select position from log_head").fetch_one(&self.pool).await.unwrap();
-        let mut reader = self.bed.platform().log.reader(Topic::Inventory, 0);
+        let mut reader = self.bed.follow(Topic::Inventory).await;
         let (mut told, mut position) = (Vec::new(), 0);
         while position < head {
             for event in reader.next(500).await.unwrap() {

@@ -147,8 +147,18 @@ impl OrderActor {
         claim: Option<(Claim, u16)>,
         traceparent: Option<String>,
     ) -> Result<Told, Refusal> {
+        let mut fresh = false;
         for _ in 0..ROUNDS {
-            let decided = domain::decide(self.order.as_ref(), command.clone(), self.env.0.policy)?;
+            let decided = match domain::decide(self.order.as_ref(), command.clone(), self.env.0.policy) {
+                Ok(decided) => decided,
+                Err(rejection) if fresh => return Err(rejection.into()),
+                // What is in memory may be old news: another replica may have gone on.
+                Err(_) => {
+                    self.order = load(&self.env, self.id).await?;
+                    fresh = true;
+                    continue;
+                }
+            };
             let (events, after) = self.foresee(&decided, traceparent.as_deref());
             let Some(after) = after else { return Err(Rejection::Unknown.into()) };
             if events.is_empty() && claim.is_none() {
@@ -180,7 +190,10 @@ impl OrderActor {
                     self.order = Some(after.clone());
                     return Ok(Told { order: after, body });
                 }
-                Err(CommitError::Conflict) => self.order = load(&self.env, self.id).await?,
+                Err(CommitError::Conflict) => {
+                    self.order = load(&self.env, self.id).await?;
+                    fresh = true;
+                }
                 Err(CommitError::Duplicate) => {
                     self.order = load(&self.env, self.id).await?;
                     let order = self.order.clone().ok_or(Rejection::Unknown)?;

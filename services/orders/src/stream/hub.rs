@@ -7,7 +7,7 @@ use metrics::gauge;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use viscount_chassis::log::{EventLog, LogError};
+use viscount_chassis::log::{EventLog, LogError, Start};
 use viscount_contracts::{Envelope, OrderId, Topic};
 
 use crate::metrics::STREAM_WATCHERS;
@@ -37,19 +37,18 @@ impl StreamHub {
     /// the hub's, and must not use up the restarts of the service.
     pub async fn follow(self, log: Arc<dyn EventLog>) -> Result<(), Infallible> {
         loop {
-            let Err(error) = self.follow_from_head(log.as_ref()).await;
+            let Err(error) = self.follow_from_now(log.as_ref()).await;
             tracing::warn!(%error, "the stream hub pauses");
             tokio::time::sleep(Duration::from_millis(rand::random_range(200..600))).await;
         }
     }
 
-    async fn follow_from_head(&self, log: &dyn EventLog) -> Result<Infallible, LogError> {
-        let head = log.head(Topic::Orders).await?;
+    async fn follow_from_now(&self, log: &dyn EventLog) -> Result<Infallible, LogError> {
+        let mut reader = log.follow(Topic::Orders, Start::Now).await?;
         // Whoever subscribed before this moment may have missed something: let them read the past again.
         let before = std::mem::take(&mut *self.watchers.lock());
         gauge!(STREAM_WATCHERS).decrement(before.values().map(Vec::len).sum::<usize>() as f64);
         drop(before);
-        let mut reader = log.reader(Topic::Orders, head);
         loop {
             let events = reader.next(512).await?;
             let mut watchers = self.watchers.lock();
@@ -96,7 +95,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use viscount_chassis::{
-        log::{BoxFuture, EmbeddedLog, LogReader, Publisher},
+        log::{BoxFuture, EmbeddedLog, LogReader, Member, Publisher, Subscription},
         store::EventStore,
     };
 
@@ -111,15 +110,18 @@ mod tests {
             self.0.publisher(store)
         }
 
-        fn reader(&self, topic: Topic, after: i64) -> Box<dyn LogReader> {
-            self.0.reader(topic, after)
+        fn subscribe(&self, member: Member) -> BoxFuture<'_, Result<Subscription, LogError>> {
+            self.0.subscribe(member)
         }
 
-        fn head(&self, _: Topic) -> BoxFuture<'_, Result<i64, LogError>> {
+        fn follow(&self, topic: Topic, _: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
             let asked = self.1.fetch_add(1, Ordering::Relaxed);
-            Box::pin(
-                async move { if asked < 10 { Err(LogError::Unavailable("lunch".into())) } else { Ok(0) } },
-            )
+            Box::pin(async move {
+                if asked < 10 {
+                    return Err(LogError::Unavailable("lunch".into()));
+                }
+                self.0.follow(topic, Start::Beginning).await
+            })
         }
     }
 

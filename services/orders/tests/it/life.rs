@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use viscount_chassis::testing::{eventually, run};
-use viscount_contracts::UserId;
+use viscount_contracts::{Topic, UserId};
 
 use crate::app::TestApp;
 
@@ -320,5 +320,28 @@ fn an_event_whose_effect_the_database_refuses_becomes_a_dead_letter() {
         })
         .await;
         assert!(error.contains("unwanted"), "{error}");
+    });
+}
+
+/// A refusal commits nothing that could conflict: a replica whose memory is old news has to look before it says no.
+#[test]
+fn an_order_that_has_gone_on_at_another_replica_is_not_refused_by_old_news() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = app.order(1).await;
+        // What inventory and payments say comes to the other replica alone.
+        let other = app.bed.beside();
+        let (inventory, payments) = (other.topic(Topic::Inventory).await, other.topic(Topic::Payments).await);
+        let replica = viscount_orders::start(app.config.clone(), other.platform()).await.unwrap();
+        let told = TestApp { inventory, payments, ..app };
+        told.reserved(id).await;
+        told.until_status(id, "validated").await;
+        told.paid(id, 2_100).await;
+        told.until_status(id, "completed").await;
+        let refund = json!({"amount": {"amount": 100, "currency": "GBP"}, "reason": "a scratch"});
+        let answer =
+            told.post(&format!("/v1/orders/{id}/refund"), &told.token(told.buyer), "refund", &refund).await;
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        replica.drain(std::time::Duration::from_secs(5)).await;
     });
 }

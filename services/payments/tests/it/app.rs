@@ -168,7 +168,7 @@ impl TestApp {
 
     /// Waits until payments has seen all that orders has published so far.
     pub async fn all_consumed(&self) {
-        let published = self.bed.platform().log.head(Topic::Orders).await.unwrap();
+        let published = self.bed.head(Topic::Orders).await;
         eventually(|| async {
             let place: Option<i64> =
                 sqlx::query_scalar("select position from consumer_offsets where consumer = $1")

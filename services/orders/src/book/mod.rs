@@ -2,11 +2,18 @@
 //!
 //! Pricing an order asks nobody. The book is a table, and in memory while the service runs; the events that change it
 //! go through the committer like everything else, so an import of thousands of products is a few transactions.
+//!
+//! Where replicas share the work, each writes a part of the table, and each follows the whole topic for its memory
+//! ([`follow`]). A change that builds on an earlier one asks the table when memory has not seen that one.
+
+mod follow;
+
+pub use follow::follow;
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
-use sqlx::{PgPool, Row};
+use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 use viscount_chassis::{
     consumer::{HandleError, Handler},
@@ -54,21 +61,35 @@ impl PriceBook {
                 .await?;
         let mut offers = HashMap::with_capacity(rows.len());
         for row in rows {
-            let currency = row
-                .try_get::<String, _>("currency")?
-                .parse()
-                .map_err(|_| sqlx::Error::Decode("price_book.currency is not readable".into()))?;
-            let offer = Offer {
-                sku: row.try_get("sku")?,
-                name: row.try_get("name")?,
-                price: Money::new(row.try_get("amount")?, currency),
-                on_sale: row.try_get("on_sale")?,
-            };
             let product = ProductId::from(row.try_get::<Uuid, _>("product_id")?);
-            offers.insert(product, (row.try_get("version")?, offer));
+            offers.insert(product, read(&row)?);
         }
         *self.offers.write() = offers;
         Ok(())
+    }
+
+    /// What memory has of a product, or, when it may have missed what this event builds on, what the table has: the
+    /// events of a product are handled in order, so whoever handled the one before has written it.
+    async fn known(&self, pool: &PgPool, event: &Envelope) -> Result<Option<Offer>, sqlx::Error> {
+        let product = ProductId::from(event.key);
+        let remembered = self.offers.read().get(&product).cloned();
+        if let Some((version, offer)) = &remembered
+            && version + 1 >= event.version
+        {
+            return Ok(Some(offer.clone()));
+        }
+        let row = sqlx::query(
+            "select sku, name, amount, currency, on_sale, version from price_book where product_id = $1",
+        )
+        .bind(product.uuid())
+        .fetch_optional(pool)
+        .await?;
+        let stored = row.as_ref().map(read).transpose()?;
+        Ok([remembered, stored]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(version, _)| *version)
+            .map(|(_, offer)| offer))
     }
 
     fn turn(&self, change: Change) {
@@ -79,10 +100,21 @@ impl PriceBook {
         }
     }
 
-    /// What an event changes, given what the book says now; `None` when nothing.
-    fn change(&self, event: &Envelope) -> Result<Option<Change>, DecodeError> {
+    /// What memory has of the product of an event.
+    fn remembered(&self, event: &Envelope) -> Option<Offer> {
+        self.offers.read().get(&ProductId::from(event.key)).map(|(_, offer)| offer.clone())
+    }
+}
+
+/// True when an event says what changes, and not what the product then is.
+fn builds_on_earlier(event: &Envelope) -> bool {
+    [PriceChanged::KIND, ProductDeleted::KIND].contains(&event.kind.as_ref())
+}
+
+impl Change {
+    /// What an event changes, given what was known of its product; `None` when nothing.
+    fn of(event: &Envelope, known: Option<Offer>) -> Result<Option<Self>, DecodeError> {
         let product = ProductId::from(event.key);
-        let known = || self.offers.read().get(&product).map(|(_, offer)| offer.clone());
         let offer = match event.kind.as_ref() {
             ProductCreated::KIND => {
                 let created: ProductCreated = event.decode()?;
@@ -97,12 +129,12 @@ impl PriceBook {
             PriceChanged::KIND => {
                 let changed: PriceChanged = event.decode()?;
                 let price = money::<PriceChanged>(event, changed.new_price.as_ref())?;
-                known().map(|offer| Offer { price, ..offer })
+                known.map(|offer| Offer { price, ..offer })
             }
-            ProductDeleted::KIND => known().map(|offer| Offer { on_sale: false, ..offer }),
+            ProductDeleted::KIND => known.map(|offer| Offer { on_sale: false, ..offer }),
             _ => None,
         };
-        Ok(offer.map(|offer| Change { product, version: event.version, offer }))
+        Ok(offer.map(|offer| Self { product, version: event.version, offer }))
     }
 }
 
@@ -113,11 +145,27 @@ fn money<E: viscount_contracts::Event>(
     Money::try_from(price).map_err(|problem| event.unreadable::<E>(problem))
 }
 
+fn read(row: &PgRow) -> Result<(i32, Offer), sqlx::Error> {
+    let currency = row
+        .try_get::<String, _>("currency")?
+        .parse()
+        .map_err(|_| sqlx::Error::Decode("price_book.currency is not readable".into()))?;
+    let offer = Offer {
+        sku: row.try_get("sku")?,
+        name: row.try_get("name")?,
+        price: Money::new(row.try_get("amount")?, currency),
+        on_sale: row.try_get("on_sale")?,
+    };
+    Ok((row.try_get("version")?, offer))
+}
+
 /// Writes catalogue events into the book.
 #[derive(Clone)]
 pub struct ToBook {
     /// The book.
     pub book: PriceBook,
+    /// Reads.
+    pub pool: PgPool,
     /// Writes.
     pub committer: Committer<Projection>,
 }
@@ -129,9 +177,15 @@ impl Handler for ToBook {
     }
 
     fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
-        let Self { book, committer } = self.clone();
+        let Self { book, pool, committer } = self.clone();
         async move {
-            let change = book.change(&event).map_err(|error| HandleError::Poison(error.to_string()))?;
+            let known = match builds_on_earlier(&event) {
+                true => {
+                    book.known(&pool, &event).await.map_err(|error| HandleError::Away(error.to_string()))?
+                }
+                false => None,
+            };
+            let change = Change::of(&event, known).map_err(|error| HandleError::Poison(error.to_string()))?;
             let Some(change) = change else { return Ok(()) };
             let entry = Entry {
                 events: Vec::new(),

@@ -1,0 +1,199 @@
+//! How to reach the brokers, and how their clients are set up.
+
+use rdkafka::ClientConfig;
+use viscount_contracts::Topic;
+
+use crate::config::{ConfigError, Env};
+
+/// Settings that are passed on under librdkafka's own names.
+const PASSED_ON: [(&str, &str); 9] = [
+    ("KAFKA_SECURITY_PROTOCOL", "security.protocol"),
+    ("KAFKA_SASL_MECHANISM", "sasl.mechanism"),
+    ("KAFKA_SASL_USERNAME", "sasl.username"),
+    ("KAFKA_SASL_PASSWORD", "sasl.password"),
+    ("KAFKA_SSL_CA_LOCATION", "ssl.ca.location"),
+    ("KAFKA_SSL_CERTIFICATE_LOCATION", "ssl.certificate.location"),
+    ("KAFKA_SSL_KEY_LOCATION", "ssl.key.location"),
+    ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password"),
+    ("KAFKA_CLIENT_RACK", "client.rack"),
+];
+
+/// What a group does when the events that it was to read next are no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutOfRange {
+    /// It goes on with the oldest there is. What is missing is logged and counted.
+    #[default]
+    Earliest,
+    /// It stops until somebody has decided, and says so.
+    Stop,
+}
+
+/// Where the brokers are, and what is agreed with them.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// `host:port[,host:port…]`
+    pub brokers: String,
+    /// Stands before every topic's and group's name: several platforms on one cluster.
+    pub prefix: String,
+    /// See [`OutOfRange`].
+    pub out_of_range: OutOfRange,
+    /// How long a member may be silent before its partitions go to others, in milliseconds.
+    pub session_timeout_ms: u32,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl std::fmt::Debug for KafkaConfig {
+    /// Without the settings: some are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaConfig").field("brokers", &self.brokers).field("prefix", &self.prefix).finish()
+    }
+}
+
+impl KafkaConfig {
+    /// Plain connections to these brokers.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            prefix: String::new(),
+            out_of_range: OutOfRange::default(),
+            session_timeout_ms: 6_000,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Reads `KAFKA_BROKERS` and its companions; `None` when there are no brokers.
+    pub fn from_env(env: &Env) -> Result<Option<Self>, ConfigError> {
+        let Some(brokers) = env.get("KAFKA_BROKERS") else { return Ok(None) };
+        if !brokers.split(',').all(is_address) {
+            return Err(ConfigError::new("KAFKA_BROKERS", "is not a list of host:port, separated by commas"));
+        }
+        let out_of_range = match env.get("KAFKA_OUT_OF_RANGE") {
+            None | Some("earliest") => OutOfRange::Earliest,
+            Some("stop") => OutOfRange::Stop,
+            Some(_) => return Err(ConfigError::new("KAFKA_OUT_OF_RANGE", "must be earliest or stop")),
+        };
+        let mut config = Self::new(brokers);
+        config.out_of_range = out_of_range;
+        config.prefix = env.get("KAFKA_TOPIC_PREFIX").unwrap_or_default().to_owned();
+        config.session_timeout_ms = env.parse_or("KAFKA_SESSION_TIMEOUT_MS", config.session_timeout_ms)?;
+        for (variable, setting) in PASSED_ON {
+            if let Some(value) = env.get(variable) {
+                config.settings.push((setting, value.to_owned()));
+            }
+        }
+        if let Err(error) = config.client().create_native_config() {
+            // The library's message repeats the value, which may be a secret.
+            tracing::debug!(%error, "kafka settings");
+            let problem =
+                "these settings fit no client; TLS and SCRAM need a build with the feature kafka-tls";
+            return Err(ConfigError::new("KAFKA_SECURITY_PROTOCOL and others", problem));
+        }
+        Ok(Some(config))
+    }
+
+    /// A topic's name on the brokers.
+    pub(super) fn topic(&self, topic: Topic) -> String {
+        format!("{}{}", self.prefix, topic.name())
+    }
+
+    /// What every client has.
+    fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "viscount")
+            .set("socket.keepalive.enable", "true")
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "3000")
+            .set("allow.auto.create.topics", "false")
+            .set("log.connection.close", "false");
+        for (setting, value) in &self.settings {
+            client.set(*setting, value);
+        }
+        client
+    }
+
+    /// For questions about topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.client()
+    }
+
+    /// In order and without doubles as long as one producer lives, however often the brokers go away: a message waits
+    /// for its broker without a limit, and the number of those that wait is limited by the relay.
+    pub(super) fn producer(&self) -> ClientConfig {
+        let mut client = self.client();
+        client
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "1")
+            .set("message.timeout.ms", "0")
+            .set("request.timeout.ms", "10000")
+            .set("retry.backoff.ms", "50")
+            .set("retry.backoff.max.ms", "500")
+            .set("queue.buffering.max.messages", "100000")
+            .set("queue.buffering.max.kbytes", "131072");
+        client
+    }
+
+    fn consumer(&self) -> ClientConfig {
+        let mut client = self.client();
+        client
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.error.backoff.ms", "100")
+            .set("queued.min.messages", "5000")
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.message.max.bytes", "1048576");
+        client
+    }
+
+    /// A member of a group. What is stored is committed by the library, and once more when a partition leaves.
+    pub(super) fn member(&self, group: &str) -> ClientConfig {
+        let mut client = self.consumer();
+        client
+            .set("group.id", format!("{}{group}", self.prefix))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", self.session_timeout_ms.to_string())
+            .set("heartbeat.interval.ms", (self.session_timeout_ms / 4).max(200).to_string())
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "200")
+            .set("statistics.interval.ms", "2000");
+        client
+    }
+
+    /// Reads for itself: the name is asked for by the library, no group is joined.
+    pub(super) fn follower(&self) -> ClientConfig {
+        let mut client = self.consumer();
+        let nobody = format!("{}follower-{}", self.prefix, uuid::Uuid::new_v4().simple());
+        client.set("group.id", nobody).set("enable.auto.commit", "false");
+        client
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let text = text.trim();
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_one_line_that_does_not_repeat_it() {
+        let env = |pairs: &[(&str, &str)]| KafkaConfig::from_env(&Env::from_pairs(pairs.iter().copied()));
+        assert!(env(&[]).unwrap().is_none());
+        assert_eq!(env(&[("KAFKA_BROKERS", "a:1, b:2")]).unwrap().unwrap().brokers, "a:1, b:2");
+        for wrong in ["nowhere", "a:b", ":9092", "a:1,,b:2"] {
+            assert_eq!(env(&[("KAFKA_BROKERS", wrong)]).unwrap_err().variable, "KAFKA_BROKERS");
+        }
+        let error = env(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_SECURITY_PROTOCOL", "hunter2")]).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(env(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_OUT_OF_RANGE", "latest")]).is_err());
+    }
+}

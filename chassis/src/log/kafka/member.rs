@@ -1,0 +1,147 @@
+//! A member of a consumer group.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::{Gauge, gauge};
+use rdkafka::{
+    Statistics, TopicPartitionList,
+    client::ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+    error::KafkaError,
+};
+use tokio::time::Instant;
+use viscount_contracts::Topic;
+
+use super::{
+    KafkaConfig,
+    context::Complaints,
+    gaps::Gaps,
+    live::Live,
+    poller::{Poller, Polling, Shared},
+    unavailable,
+};
+use crate::log::{BoxFuture, Deliveries, Delivery, LogError, Member, Place, Revoked, Subscription};
+
+/// How long what is being handled may take until its partition goes to another member.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How much longer the group waits for the member to say so.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// Joins.
+pub(super) fn join(
+    config: &KafkaConfig,
+    live: &Live,
+    complaints: Complaints,
+    member: &Member,
+) -> Result<Subscription, LogError> {
+    let topic = member.topic;
+    let name = config.topic(topic);
+    let shared = Arc::new(Shared::default());
+    let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
+    let lag = gauge!("consumer_lag_events", "consumer" => member.consumer, "topic" => topic.name());
+    let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints, lag };
+    let consumer: BaseConsumer<Context> =
+        config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
+    consumer.subscribe(&[&name]).map_err(unavailable)?;
+    let upkeep = Box::new(|_: &BaseConsumer<Context>| {});
+    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep, told: None };
+    let poller = polling.start(live)?;
+    Ok(Subscription { deliveries: Box::new(Joined(poller)), place: Box::new(GroupPlace(shared)) })
+}
+
+/// A group of its own for each topic: a slow topic's rebalance is none of another's business.
+pub(super) fn group(consumer: &str, topic: Topic) -> String {
+    format!("{consumer}.{}", topic.name())
+}
+
+struct Joined(Poller);
+
+impl Deliveries for Joined {
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Delivery, LogError>> {
+        Box::pin(self.0.shared.next(max))
+    }
+}
+
+/// The group's offsets on the brokers.
+struct GroupPlace(Arc<Shared>);
+
+impl Place for GroupPlace {
+    fn save<'a>(&'a self, done: &'a [(i32, i64)]) -> BoxFuture<'a, Result<(), LogError>> {
+        self.note(done);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn note(&self, done: &[(i32, i64)]) {
+        self.0.note_done(done);
+    }
+}
+
+/// What the library calls, on the polling thread.
+struct Context {
+    shared: Arc<Shared>,
+    gaps: Arc<Gaps>,
+    name: String,
+    complaints: Complaints,
+    /// How many events of this member's partitions the group has not finished.
+    lag: Gauge,
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        // Negative where it is not known, or not ours.
+        let lag: i64 = partitions.map(|partition| partition.consumer_lag.max(0)).sum();
+        self.lag.set(lag as f64);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                let partitions = numbers(partitions);
+                tracing::info!(topic = self.name, ?partitions, "partitions come");
+                self.gaps.forget(&partitions);
+            }
+            Rebalance::Revoke(partitions) => {
+                let (partitions, lost) = (numbers(partitions), consumer.assignment_lost());
+                if partitions.is_empty() {
+                    return;
+                }
+                tracing::info!(topic = self.name, ?partitions, lost, "partitions go");
+                self.let_go(partitions, lost);
+                // What has been finished is committed by the library when the partitions go, which is next.
+                self.shared.store(consumer, &self.name);
+            }
+            Rebalance::Error(error) => tracing::warn!(topic = self.name, %error, "a rebalance failed"),
+        }
+    }
+}
+
+impl Context {
+    /// Waits until the member has finished with them, unless they have been somebody else's for a while, or the member
+    /// is gone.
+    fn let_go(&self, partitions: Vec<i32>, lost: bool) {
+        let patience = if lost { Duration::ZERO } else { DRAIN };
+        let (revoked, end) = Revoked::until(partitions, Instant::now() + patience);
+        self.shared.queues.lock().revoke(revoked);
+        self.shared.tell();
+        if !lost && !self.shared.has_stopped() {
+            // An error is the usual answer: the other end was dropped.
+            let _ = end.recv_timeout(DRAIN + MARGIN);
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions.elements().iter().map(|element| element.partition()).collect()
+}

@@ -1,0 +1,160 @@
+//! The engine for many processes: Apache Kafka, Redpanda, and whatever else speaks their protocol.
+//!
+//! - **Out.** The events table stays the truth. A relay for each service (`relay`) publishes it to the service's
+//!   topic: one relay at a time over all replicas (`lease`), idempotent, pipelined, in order.
+//! - **In.** A member of a group (`member`) or a follower (`follower`) has a thread that polls (`poller`) and
+//!   queues that are bounded (`queues`). A group's place is kept by the brokers, after the effect is in the database.
+//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
+
+mod acks;
+mod config;
+mod context;
+mod follower;
+mod gaps;
+mod lease;
+mod live;
+mod member;
+mod poller;
+mod queues;
+mod relay;
+mod sender;
+mod standing;
+mod topics;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{admin::AdminClient, error::KafkaError};
+use tokio::{runtime::Handle, sync::watch};
+use viscount_contracts::Topic;
+
+pub use config::{KafkaConfig, OutOfRange};
+pub use topics::TopicReport;
+
+use self::{context::Complaints, live::Live};
+use super::{
+    BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, Start, Subscription,
+    embedded::Watch,
+};
+use crate::store::EventStore;
+
+/// How often a relay looks for what other replicas have committed: seldom while they do not, often while they do.
+const WATCH: Watch = Watch { idle: Duration::from_millis(100), busy: Duration::from_millis(10) };
+
+/// The engine for many processes.
+pub struct KafkaLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: KafkaConfig,
+    /// What this process's services commit, from memory, and what others commit, from the tables.
+    feed: EmbeddedLog,
+    admin: AdminClient<Complaints>,
+    complaints: Complaints,
+    live: Live,
+    stop: watch::Sender<bool>,
+    /// Where relays run: they outlive the services whose events they publish.
+    runtime: Handle,
+}
+
+impl KafkaLog {
+    /// An engine on these brokers, whose relays run on the runtime of the caller. It asks the brokers nothing yet: they
+    /// may be away.
+    pub fn new(config: KafkaConfig) -> Result<Self, LogError> {
+        let complaints = Complaints::default();
+        let admin = config.admin().create_with_context(complaints.clone()).map_err(unavailable)?;
+        let inner = Inner {
+            config,
+            feed: EmbeddedLog::watching(WATCH),
+            admin,
+            complaints,
+            live: Live::default(),
+            stop: watch::Sender::new(false),
+            runtime: Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes every topic that is missing, and says where the others are not as they should be. Changes nothing.
+    pub async fn migrate(&self) -> Result<Vec<TopicReport>, LogError> {
+        let mut reports = Vec::with_capacity(Topic::ALL.len());
+        for topic in Topic::ALL {
+            reports.push(topics::report(&self.inner, topic).await?);
+        }
+        Ok(reports)
+    }
+}
+
+impl EventLog for KafkaLog {
+    fn publisher(&self, store: EventStore) -> Arc<dyn Publisher> {
+        let publisher = self.inner.feed.publisher(store.clone());
+        let (relay, living) = (self.inner.clone(), self.inner.live.begin());
+        let stop = self.inner.stop.subscribe();
+        self.inner.runtime.spawn(async move {
+            relay::run(relay, store, stop).await;
+            drop(living);
+        });
+        publisher
+    }
+
+    fn subscribe(&self, member: Member) -> BoxFuture<'_, Result<Subscription, LogError>> {
+        Box::pin(async move {
+            let Inner { config, live, complaints, .. } = self.inner.as_ref();
+            member::join(config, live, complaints.clone(), &member)
+        })
+    }
+
+    fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let following = tokio::task::spawn_blocking(move || {
+                let Inner { config, live, complaints, .. } = inner.as_ref();
+                follower::follow(config, live, complaints.clone(), topic, start)
+            });
+            following.await.map_err(|error| LogError::Unavailable(error.to_string()))?
+        })
+    }
+
+    fn place(
+        &self,
+        consumer: &'static str,
+        topic: Topic,
+        published: i64,
+    ) -> BoxFuture<'_, Result<Option<i64>, LogError>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || {
+                standing::place(&inner.config, inner.complaints.clone(), consumer, topic, published)
+            });
+            asked.await.map_err(|error| LogError::Unavailable(error.to_string()))?.map(Some)
+        })
+    }
+
+    fn shares_work(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { topics::reachable(&self.inner).await.map_err(|error| error.to_string()) })
+    }
+
+    fn close(&self, patience: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.inner.stop.send_replace(true);
+            if !self.inner.live.ended(patience).await {
+                tracing::warn!("the brokers were left without a word");
+            }
+        })
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.inner.stop.send_replace(true);
+    }
+}
+
+fn unavailable(error: KafkaError) -> LogError {
+    LogError::Unavailable(error.to_string())
+}

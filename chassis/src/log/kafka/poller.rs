@@ -1,0 +1,216 @@
+//! The thread that reads for one consumer. It does nothing but poll: what it reads goes into bounded queues, and a
+//! partition whose queue is full is paused. So heartbeats and rebalances never wait for a handler.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use metrics::{Counter, counter};
+use parking_lot::Mutex;
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::KafkaError,
+    message::BorrowedMessage,
+};
+use tokio::sync::Notify;
+use viscount_contracts::Topic;
+
+use super::{
+    gaps::Gaps,
+    live::{Live, Living},
+    queues::{Next, Queues},
+    wire,
+};
+use crate::log::{Delivery, LogError};
+
+/// How long one poll waits. A paused partition is resumed and a progress committed no later than that.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How often trouble is told that passes by itself.
+const TELL: Duration = Duration::from_secs(30);
+
+/// What the polling thread and those it reads for share.
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) queues: Mutex<Queues>,
+    news: Notify,
+    /// Finished prefixes that the thread is to store.
+    done: Mutex<BTreeMap<i32, i64>>,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    /// Waits for the next thing. Dropping the future loses nothing.
+    pub(super) async fn next(&self, max: usize) -> Result<Delivery, LogError> {
+        loop {
+            match self.queues.lock().next(max) {
+                Next::Batch(batch) => return Ok(Delivery::Events(batch)),
+                Next::Revoked(revoked) => return Ok(Delivery::Revoked(revoked)),
+                Next::Failure(failure) => return Err(failure),
+                Next::Nothing => {}
+            }
+            self.news.notified().await;
+        }
+    }
+
+    /// There is something new.
+    pub(super) fn tell(&self) {
+        self.news.notify_one();
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Everything up to and including these offsets is done.
+    pub(super) fn note_done(&self, done: &[(i32, i64)]) {
+        self.done.lock().extend(done.iter().copied());
+    }
+
+    /// Hands what is done to the library, which commits it in time, and at once when the partition leaves.
+    pub(super) fn store<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>, topic: &str) {
+        let done = mem::take(&mut *self.done.lock());
+        for (partition, offset) in done {
+            let mut next = TopicPartitionList::with_capacity(1);
+            let stored = next
+                .add_partition_offset(topic, partition, Offset::Offset(offset + 1))
+                .and_then(|()| consumer.store_offsets(&next));
+            if let Err(error) = stored {
+                // Mostly a partition that is somebody else's by now: it will be done again there, and be a duplicate.
+                tracing::debug!(topic, partition, %error, "progress is not stored");
+            }
+        }
+    }
+}
+
+/// A thread that polls until this is dropped.
+pub(super) struct Poller {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+    }
+}
+
+/// What a thread polls, and for what.
+pub(super) struct Polling<C: ConsumerContext + 'static> {
+    pub(super) consumer: BaseConsumer<C>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) topic: Topic,
+    /// The topic's name on the brokers.
+    pub(super) name: String,
+    pub(super) gaps: Arc<Gaps>,
+    /// Done between polls: what nobody else looks after.
+    pub(super) upkeep: Upkeep<C>,
+    /// When trouble was last told.
+    pub(super) told: Option<Instant>,
+}
+
+type Upkeep<C> = Box<dyn FnMut(&BaseConsumer<C>) + Send>;
+
+impl<C: ConsumerContext + 'static> Polling<C> {
+    /// Starts the thread.
+    pub(super) fn start(self, live: &Live) -> Result<Poller, LogError> {
+        let (shared, living) = (self.shared.clone(), live.begin());
+        let name = format!("kafka-{}", self.topic.service());
+        let thread = thread::Builder::new().name(name).spawn(move || self.run(living));
+        thread.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        Ok(Poller { shared })
+    }
+
+    fn run(mut self, living: Living) {
+        let unreadable = counter!("log_unreadable_messages_total", "topic" => self.topic.name());
+        let mut paused = BTreeSet::new();
+        while !self.shared.has_stopped() {
+            self.shared.store(&self.consumer, &self.name);
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => {
+                    let full = self.take(&message, &unreadable);
+                    if full && paused.insert(message.partition()) {
+                        self.switch(message.partition(), false);
+                    }
+                }
+                Some(Err(error)) => self.judge(&error),
+                None => {}
+            }
+            if !paused.is_empty() {
+                let room: Vec<i32> = {
+                    let queues = self.shared.queues.lock();
+                    paused.iter().copied().filter(|partition| queues.has_room(*partition)).collect()
+                };
+                for partition in room {
+                    paused.remove(&partition);
+                    self.switch(partition, true);
+                }
+            }
+            (self.upkeep)(&self.consumer);
+        }
+        // Leaves the group; may take a while when the brokers are away, which keeps nobody but this thread.
+        self.shared.store(&self.consumer, &self.name);
+        drop(self);
+        drop(living);
+    }
+
+    /// True when the partition should be paused.
+    fn take(&self, message: &BorrowedMessage<'_>, unreadable: &Counter) -> bool {
+        let (partition, offset) = (message.partition(), message.offset());
+        if let Err(lost) = self.gaps.pass(&self.consumer, &self.name, partition, offset) {
+            self.shared.queues.lock().fail(lost);
+            self.shared.tell();
+            return false;
+        }
+        let full = match wire::read(self.topic, message) {
+            Ok(event) => self.shared.queues.lock().push(partition, offset, event),
+            Err(problem) => {
+                unreadable.increment(1);
+                let topic = &self.name;
+                tracing::error!(
+                    topic,
+                    partition,
+                    offset,
+                    problem,
+                    "a message that is no event of ours is skipped"
+                );
+                self.shared.queues.lock().skip(partition, offset);
+                false
+            }
+        };
+        self.shared.tell();
+        full
+    }
+
+    fn switch(&self, partition: i32, on: bool) {
+        let mut one = TopicPartitionList::with_capacity(1);
+        one.add_partition(&self.name, partition);
+        let switched = if on { self.consumer.resume(&one) } else { self.consumer.pause(&one) };
+        if let Err(error) = switched {
+            tracing::debug!(topic = self.name, partition, on, %error, "a partition is not switched");
+        }
+    }
+
+    fn judge(&mut self, error: &KafkaError) {
+        match error {
+            KafkaError::MessageConsumptionFatal(_) => {
+                tracing::error!(topic = self.name, %error, "reading ends, to begin anew");
+                self.shared.queues.lock().fail(LogError::Unavailable(error.to_string()));
+                self.shared.tell();
+            }
+            // The topic is not there yet, brokers are away, …: the library goes on by itself.
+            _ if self.told.is_none_or(|told| told.elapsed() > TELL) => {
+                tracing::warn!(topic = self.name, %error, "reading has to wait");
+                self.told = Some(Instant::now());
+            }
+            _ => tracing::debug!(topic = self.name, %error, "reading has to wait"),
+        }
+    }
+}

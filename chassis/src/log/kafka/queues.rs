@@ -1,0 +1,185 @@
+//! What a polling thread has read and nobody has taken yet: one bounded queue for each partition.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use viscount_contracts::Envelope;
+
+use crate::log::{Batch, LogError, Revoked};
+
+/// A partition is paused when so many of its events wait …
+const HIGH: usize = 2_048;
+const HIGH_BYTES: usize = 4 << 20;
+/// … and resumed when no more than these are left.
+const LOW: usize = 512;
+
+/// The events of one partition that wait.
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<(i64, Arc<Envelope>)>,
+    bytes: usize,
+    /// Everything up to here has been read, what could not be read included.
+    through: i64,
+}
+
+/// All that waits, and what else there is to tell.
+#[derive(Default)]
+pub(super) struct Queues {
+    partitions: BTreeMap<i32, Waiting>,
+    /// The partition that was served last; the next one is the next to be served.
+    served: i32,
+    revoked: VecDeque<Revoked>,
+    failure: Option<LogError>,
+}
+
+/// What comes next.
+pub(super) enum Next {
+    Batch(Batch),
+    Revoked(Revoked),
+    Failure(LogError),
+    Nothing,
+}
+
+impl Queues {
+    /// Adds an event. True when its partition should be paused.
+    pub(super) fn push(&mut self, partition: i32, offset: i64, event: Envelope) -> bool {
+        let waiting = self.partitions.entry(partition).or_default();
+        waiting.through = offset;
+        waiting.bytes += weight(&event);
+        waiting.events.push_back((offset, Arc::new(event)));
+        waiting.events.len() >= HIGH || waiting.bytes >= HIGH_BYTES
+    }
+
+    /// Notes that a message was read in which there was no event.
+    pub(super) fn skip(&mut self, partition: i32, offset: i64) {
+        self.partitions.entry(partition).or_default().through = offset;
+    }
+
+    /// True when a paused partition should be resumed.
+    pub(super) fn has_room(&self, partition: i32) -> bool {
+        let waiting = self.partitions.get(&partition);
+        waiting.is_none_or(|waiting| waiting.events.len() <= LOW && waiting.bytes <= HIGH_BYTES / 4)
+    }
+
+    /// Forgets partitions that go, and tells so.
+    pub(super) fn revoke(&mut self, revoked: Revoked) {
+        self.partitions.retain(|partition, _| !revoked.partitions.contains(partition));
+        self.revoked.push_back(revoked);
+    }
+
+    /// Nothing comes any more but this.
+    pub(super) fn fail(&mut self, failure: LogError) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// What comes next, of one partition after the other.
+    pub(super) fn next(&mut self, max: usize) -> Next {
+        if let Some(revoked) = self.revoked.pop_front() {
+            return Next::Revoked(revoked);
+        }
+        if let Some(failure) = &self.failure {
+            return Next::Failure(failure.clone());
+        }
+        let waits = |waiting: &Waiting| !waiting.events.is_empty();
+        let behind =
+            self.partitions.range(self.served.saturating_add(1)..).find(|(_, waiting)| waits(waiting));
+        let next = behind.or_else(|| self.partitions.iter().find(|(_, waiting)| waits(waiting)));
+        let Some((&partition, _)) = next else { return Next::Nothing };
+        self.served = partition;
+        match self.partitions.get_mut(&partition) {
+            Some(waiting) => Next::Batch(waiting.take(partition, max)),
+            None => Next::Nothing,
+        }
+    }
+}
+
+impl Waiting {
+    fn take(&mut self, partition: i32, max: usize) -> Batch {
+        let count = max.min(self.events.len());
+        let taken: Vec<_> = self.events.drain(..count).collect();
+        self.bytes -= taken.iter().map(|(_, event)| weight(event)).sum::<usize>();
+        let through = match (self.events.is_empty(), taken.last()) {
+            (false, Some((offset, _))) => *offset,
+            _ => self.through,
+        };
+        Batch::of_partition(partition, through, taken.into_iter())
+    }
+}
+
+fn weight(event: &Envelope) -> usize {
+    size_of::<Envelope>() + event.data.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use jiff::Timestamp;
+    use uuid::Uuid;
+    use viscount_contracts::{EventId, Topic};
+
+    use super::*;
+
+    fn event(size: usize) -> Envelope {
+        Envelope {
+            id: EventId::new(),
+            topic: Topic::Orders,
+            position: 1,
+            key: Uuid::nil(),
+            version: 1,
+            kind: Cow::Borrowed("OrderCreated"),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            traceparent: None,
+            data: vec![0; size].into(),
+        }
+    }
+
+    fn taken(queues: &mut Queues, max: usize) -> (i32, i64, Vec<i64>) {
+        match queues.next(max) {
+            Next::Batch(batch) => {
+                let (partition, through) = (batch.partition, batch.through);
+                (partition, through, batch.into_records().map(|(offset, _)| offset).collect())
+            }
+            _ => panic!("there should be a batch"),
+        }
+    }
+
+    #[test]
+    fn partitions_take_turns_and_what_could_not_be_read_is_passed() {
+        let mut queues = Queues::default();
+        for offset in 0..4 {
+            queues.push(1, offset, event(1));
+            queues.push(2, offset, event(1));
+        }
+        queues.skip(2, 4);
+        assert_eq!(taken(&mut queues, 3), (1, 2, vec![0, 1, 2]));
+        assert_eq!(taken(&mut queues, 9), (2, 4, vec![0, 1, 2, 3]));
+        assert_eq!(taken(&mut queues, 9), (1, 3, vec![3]));
+        assert!(matches!(queues.next(9), Next::Nothing));
+    }
+
+    #[test]
+    fn a_partition_is_full_by_count_or_by_bytes_and_has_room_when_most_is_taken() {
+        let mut queues = Queues::default();
+        assert!((0..HIGH - 1).all(|offset| !queues.push(0, offset as i64, event(1))));
+        assert!(queues.push(0, HIGH as i64, event(1)));
+        taken(&mut queues, HIGH - LOW - 1);
+        assert!(!queues.has_room(0));
+        taken(&mut queues, 1);
+        assert!(queues.has_room(0) && queues.has_room(7));
+        assert!(queues.push(1, 0, event(HIGH_BYTES)));
+    }
+
+    #[test]
+    fn what_waits_of_a_partition_that_goes_is_forgotten() {
+        let mut queues = Queues::default();
+        queues.push(1, 0, event(1));
+        queues.push(2, 0, event(1));
+        queues.revoke(Revoked::until(vec![1], tokio::time::Instant::now()).0);
+        assert!(matches!(queues.next(1), Next::Revoked(revoked) if revoked.partitions == [1]));
+        assert_eq!(taken(&mut queues, 9), (2, 0, vec![0]));
+        assert!(matches!(queues.next(9), Next::Nothing));
+    }
+}

@@ -1,0 +1,198 @@
+//! The relay: publishes a service's committed events to its topic, in the order of their positions.
+//!
+//! It is an outbox's relay without an outbox: the events table is read from the last position that the brokers have
+//! acknowledged, and while it keeps up, the committer's hand-over in memory is all that it reads. Messages are
+//! pipelined; what counts as published is the contiguous acknowledged prefix. Nothing is ever skipped: what the brokers
+//! do not take is tried again from the first event that is missing, and one that is too large for the topic stops the
+//! relay, loudly, until the topic takes it. To skip it would be to lose it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use metrics::gauge;
+use rdkafka::error::KafkaError;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use viscount_contracts::Topic;
+
+use super::{
+    Inner,
+    acks::Acks,
+    lease::{BEAT, Lease, LeaseError},
+    sender::Sender,
+    topics, wire,
+};
+use crate::{
+    log::{LogError, embedded::Reader},
+    store::EventStore,
+};
+
+/// How many events are taken at once.
+const AT_ONCE: usize = 512;
+/// How long the last messages may take when the relay is asked to stop.
+const FLUSH: Duration = Duration::from_secs(2);
+/// How long it waits until it begins anew after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long it waits when too many bytes are on their way.
+const FULL: Duration = Duration::from_millis(10);
+/// How often the same interruption is told.
+const TELL: Duration = Duration::from_secs(30);
+/// How often it looks whether a topic that was too small takes more.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Why the relay begins anew.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Interruption {
+    /// Somebody else publishes, or the database is away.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The events cannot be read, or the topic not be asked for.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The brokers' client.
+    #[error("the brokers: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A message was not taken.
+    #[error("not published: {0}")]
+    NotPublished(String),
+    /// The topic takes larger messages than before.
+    #[error("the topic takes more by now")]
+    LimitChanged,
+}
+
+/// Publishes until it is asked to stop.
+pub(super) async fn run(inner: Arc<Inner>, store: EventStore, mut stop: watch::Receiver<bool>) {
+    let topic = store.topic();
+    let mut told: Option<(String, Instant)> = None;
+    loop {
+        // Whoever waits for the lock or for the brokers has nothing to finish.
+        let lease = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            lease = prepare(&inner, &store) => lease,
+        };
+        let outcome = match lease {
+            Ok((lease, limit)) => lead(&inner, &store, lease, limit, &mut stop).await,
+            Err(interruption) => Err(interruption),
+        };
+        match outcome {
+            Ok(()) => return,
+            Err(interruption) => {
+                let error = interruption.to_string();
+                if told.as_ref().is_none_or(|(before, at)| *before != error || at.elapsed() > TELL) {
+                    tracing::warn!(%topic, error, "publishing is interrupted");
+                    told = Some((error, Instant::now()));
+                }
+                sleep(PAUSE.mul_f64(rand::random_range(0.5..1.0))).await;
+            }
+        }
+    }
+}
+
+/// Waits until it is this replica's turn and the topic is there; gives how large a message may be as well.
+async fn prepare(inner: &Arc<Inner>, store: &EventStore) -> Result<(Lease, usize), Interruption> {
+    let topic = store.topic();
+    let cluster = topics::cluster(inner).await?;
+    topics::ensure(inner, topic).await?;
+    let lease = Lease::acquire(store.pool(), &format!("{cluster}/{}", inner.config.topic(topic))).await?;
+    // Asked for now: the turn may have been long in coming.
+    Ok((lease, topics::limit(inner, topic).await?))
+}
+
+/// Publishes as the only one. `Ok` when it was asked to stop.
+async fn lead(
+    inner: &Arc<Inner>,
+    store: &EventStore,
+    mut lease: Lease,
+    limit: usize,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), Interruption> {
+    let topic = store.topic();
+    tracing::info!(%topic, position = lease.position, "publishing");
+    let acks = Arc::new(Acks::new(lease.position));
+    let sender = Sender::new(inner, topic, limit, acks.clone())?;
+    let reader = inner.feed.read(topic, lease.position);
+    let outcome = tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        Err(interruption) = hold(topic, &mut lease, &acks) => Err(interruption),
+        Err(interruption) = send(inner, topic, reader, &sender, limit, &acks) => Err(interruption),
+    };
+    match outcome {
+        Ok(()) => {
+            let flushed = timeout(FLUSH, acks.all()).await.is_ok();
+            sender.end(inner).await;
+            match flushed {
+                true => lease.release(acks.through()).await?,
+                false => tracing::warn!(%topic, "stopped with messages on their way"),
+            }
+            Ok(())
+        }
+        Err(interruption) => {
+            sender.end(inner).await;
+            Err(interruption)
+        }
+    }
+}
+
+/// Makes sure that nobody else publishes, keeps how far it has come, and ends with the first failure.
+async fn hold(topic: Topic, lease: &mut Lease, acks: &Acks) -> Result<Infallible, Interruption> {
+    let published = gauge!("relay_published_position", "topic" => topic.name());
+    loop {
+        let through = acks.through();
+        lease.beat(through).await?;
+        published.set(through as f64);
+        if let Ok(why) = timeout(BEAT, acks.failure()).await {
+            lease.beat(acks.through()).await?;
+            return Err(Interruption::NotPublished(why));
+        }
+    }
+}
+
+async fn send(
+    inner: &Arc<Inner>,
+    topic: Topic,
+    mut reader: Reader,
+    sender: &Sender,
+    limit: usize,
+    acks: &Acks,
+) -> Result<Infallible, Interruption> {
+    loop {
+        let room = acks.room().await;
+        for event in reader.take(room.min(AT_ONCE)).await? {
+            if wire::weight(&event) > limit {
+                return until_larger(inner, topic, event.position, wire::weight(&event), limit).await;
+            }
+            while !sender.send(&event)? {
+                sleep(FULL).await;
+            }
+        }
+    }
+}
+
+/// An event that the topic does not take: everything behind it waits.
+async fn until_larger(
+    inner: &Arc<Inner>,
+    topic: Topic,
+    position: i64,
+    bytes: usize,
+    limit: usize,
+) -> Result<Infallible, Interruption> {
+    let blocked = gauge!("relay_blocked", "topic" => topic.name());
+    blocked.set(1.0);
+    loop {
+        tracing::error!(
+            %topic, position, bytes, limit,
+            "an event is too large for its topic; nothing behind it is published until max.message.bytes is raised"
+        );
+        sleep(LOOK).await;
+        match topics::limit(inner, topic).await {
+            Ok(now) if now >= bytes => {
+                blocked.set(0.0);
+                return Err(Interruption::LimitChanged);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%topic, %error, "the topic's limit cannot be asked for"),
+        }
+    }
+}

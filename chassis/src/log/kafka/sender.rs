@@ -1,0 +1,97 @@
+//! The producer of one relay, and what it hears back.
+
+use std::sync::Arc;
+
+use rdkafka::{
+    client::ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
+};
+use uuid::Uuid;
+use viscount_contracts::{Envelope, Topic};
+
+use super::{Inner, acks::Acks, context::Complaints, wire};
+
+/// Sends in order; arrivals are noted in [`Acks`].
+pub(super) struct Sender {
+    producer: ThreadedProducer<Context>,
+    name: String,
+}
+
+struct Context {
+    acks: Arc<Acks>,
+    complaints: Complaints,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.complaints.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    /// The event's position.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        let position = i64::try_from(position).unwrap_or(i64::MAX);
+        match result {
+            Ok(_) => self.acks.arrived(position),
+            Err((error, _)) => self.acks.failed(position, &error.to_string()),
+        }
+    }
+}
+
+impl Sender {
+    /// A producer of its own, for messages up to this size.
+    pub(super) fn new(
+        inner: &Inner,
+        topic: Topic,
+        limit: usize,
+        acks: Arc<Acks>,
+    ) -> Result<Self, KafkaError> {
+        let context = Context { acks, complaints: inner.complaints.clone() };
+        let mut config = inner.config.producer();
+        config.set("message.max.bytes", limit.to_string());
+        Ok(Self { producer: config.create_with_context(context)?, name: inner.config.topic(topic) })
+    }
+
+    /// Puts an event on its way. False when too many bytes are on theirs.
+    pub(super) fn send(&self, event: &Envelope) -> Result<bool, KafkaError> {
+        let mut key = Uuid::encode_buffer();
+        let key: &str = event.key.hyphenated().encode_lower(&mut key);
+        let record =
+            BaseRecord::with_opaque_to(&self.name, usize::try_from(event.position).unwrap_or_default())
+                .key(key)
+                .payload(event.data.as_ref())
+                .timestamp(event.occurred_at.as_millisecond())
+                .headers(wire::headers(event));
+        self.producer.client().context().acks.sent();
+        match self.producer.send(record) {
+            Ok(()) => Ok(true),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                self.producer.client().context().acks.unsent();
+                Ok(false)
+            }
+            Err((error, _)) => Err(error),
+        }
+    }
+
+    /// Takes back what has not left yet. What is under way may still arrive, now or never.
+    pub(super) async fn end(self, inner: &Inner) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        // Waits for its threads, which none of ours may do.
+        let living = inner.live.begin();
+        let ending = tokio::task::spawn_blocking(move || {
+            drop(self.producer);
+            drop(living);
+        });
+        let _ = ending.await;
+    }
+}

@@ -1,0 +1,173 @@
+//! The topics on the brokers: made where they are missing, compared with what they should be, never changed.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use rdkafka::{
+    admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::RDKafkaErrorCode,
+};
+use viscount_contracts::{Retention, Topic};
+
+use super::{Inner, unavailable};
+use crate::log::LogError;
+
+/// How long the brokers may take for an answer.
+const ASK: Duration = Duration::from_secs(5);
+
+/// How often, and after which pauses, the settings of a new topic are asked for.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// What the brokers have.
+struct Found {
+    partitions: usize,
+    replicas: usize,
+}
+
+/// What was done about a topic, or should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicReport {
+    /// Its name on the brokers.
+    pub name: String,
+    /// It was made just now.
+    pub created: bool,
+    /// Where it is not as it should be.
+    pub differences: Vec<String>,
+}
+
+/// Which brokers these are.
+pub(super) async fn cluster(inner: &Arc<Inner>) -> Result<String, LogError> {
+    let id = blocking(inner, |inner| inner.admin.inner().fetch_cluster_id(ASK)).await?;
+    id.ok_or_else(|| LogError::Unavailable("the brokers do not answer".to_owned()))
+}
+
+/// The brokers answer.
+pub(super) async fn reachable(inner: &Arc<Inner>) -> Result<(), LogError> {
+    let asked = blocking(inner, |inner| {
+        let nothing = inner.config.topic(Topic::Orders);
+        inner.admin.inner().fetch_metadata(Some(&nothing), Duration::from_secs(1)).map(drop)
+    });
+    asked.await?.map_err(unavailable)
+}
+
+async fn find(inner: &Arc<Inner>, topic: Topic) -> Result<(Option<Found>, usize), LogError> {
+    let name = inner.config.topic(topic);
+    let metadata = blocking(inner, move |inner| inner.admin.inner().fetch_metadata(Some(&name), ASK));
+    let metadata = metadata.await?.map_err(unavailable)?;
+    let name = inner.config.topic(topic);
+    let found = metadata.topics().iter().find(|found| found.name() == name && found.error().is_none());
+    let found = found.filter(|found| !found.partitions().is_empty()).map(|found| Found {
+        partitions: found.partitions().len(),
+        replicas: found.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0),
+    });
+    Ok((found, metadata.brokers().len()))
+}
+
+/// Makes a topic when it is missing. True when it was.
+pub(super) async fn ensure(inner: &Arc<Inner>, topic: Topic) -> Result<bool, LogError> {
+    let (found, brokers) = find(inner, topic).await?;
+    if found.is_some() {
+        return Ok(false);
+    }
+    let (name, spec) = (inner.config.topic(topic), topic.spec());
+    let replicas = i32::from(spec.replicas).min(i32::try_from(brokers).unwrap_or(1)).max(1);
+    let settings = settings(topic, replicas);
+    let mut new = NewTopic::new(&name, i32::from(spec.partitions), TopicReplication::Fixed(replicas));
+    for (setting, value) in &settings {
+        new = new.set(setting, value);
+    }
+    let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+    let made = tokio::time::timeout(2 * ASK, inner.admin.create_topics([&new], &options)).await;
+    let made = made.map_err(|_| LogError::Unavailable("the brokers do not answer".to_owned()))?;
+    for result in made.map_err(unavailable)? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(LogError::Unavailable(format!("topic {name}: {code}"))),
+        }
+    }
+    tracing::info!(topic = name, partitions = spec.partitions, replicas, "topic made");
+    Ok(true)
+}
+
+/// Makes a topic when it is missing, and says where one that was there is not as it should be.
+pub(super) async fn report(inner: &Arc<Inner>, topic: Topic) -> Result<TopicReport, LogError> {
+    let created = ensure(inner, topic).await?;
+    let name = inner.config.topic(topic);
+    let mut report = TopicReport { name, created, differences: Vec::new() };
+    if created {
+        return Ok(report);
+    }
+    let ((found, _), spec) = (find(inner, topic).await?, topic.spec());
+    if let Some(found) = found {
+        let mut differs = |what: &str, is: usize, should: u8| {
+            if is != usize::from(should) {
+                report.differences.push(format!("{what} is {is}, should be {should}"));
+            }
+        };
+        differs("partitions", found.partitions, spec.partitions);
+        differs("replication", found.replicas, spec.replicas);
+    }
+    let is = described(inner, topic).await?;
+    for (setting, should) in settings(topic, i32::from(spec.replicas)) {
+        let is = is.get(setting).map_or("unknown", String::as_str);
+        if is != should {
+            report.differences.push(format!("{setting} is {is}, should be {should}"));
+        }
+    }
+    Ok(report)
+}
+
+/// How large a message the topic takes.
+pub(super) async fn limit(inner: &Arc<Inner>, topic: Topic) -> Result<usize, LogError> {
+    for _ in 0..TRIES {
+        let settings = described(inner, topic).await?;
+        if let Some(limit) = settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()) {
+            return Ok(limit);
+        }
+        // A topic that was made a moment ago has no settings yet.
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(LogError::Unavailable("the topic's settings cannot be read".to_owned()))
+}
+
+/// What is set for a topic, beyond partitions and replicas.
+fn settings(topic: Topic, replicas: i32) -> Vec<(&'static str, String)> {
+    let spec = topic.spec();
+    let (policy, retention) = match spec.retention {
+        Retention::Unlimited => ("delete", "-1".to_owned()),
+        Retention::Compacted => ("compact", "-1".to_owned()),
+    };
+    vec![
+        ("cleanup.policy", policy.to_owned()),
+        ("retention.ms", retention.clone()),
+        ("retention.bytes", retention),
+        ("min.insync.replicas", if replicas >= 3 { "2" } else { "1" }.to_owned()),
+        ("max.message.bytes", spec.max_message_bytes.to_string()),
+    ]
+}
+
+async fn described(inner: &Arc<Inner>, topic: Topic) -> Result<BTreeMap<String, String>, LogError> {
+    let name = inner.config.topic(topic);
+    let options = AdminOptions::new().request_timeout(Some(ASK));
+    let resource = ResourceSpecifier::Topic(&name);
+    let answer = tokio::time::timeout(2 * ASK, inner.admin.describe_configs([&resource], &options)).await;
+    let answer = answer.map_err(|_| LogError::Unavailable("the brokers do not answer".to_owned()))?;
+    let mut settings = BTreeMap::new();
+    for resource in answer.map_err(unavailable)? {
+        let resource = resource.map_err(|code| LogError::Unavailable(format!("topic {name}: {code}")))?;
+        for entry in resource.entries {
+            settings.extend(entry.value.map(|value| (entry.name, value)));
+        }
+    }
+    Ok(settings)
+}
+
+/// The library's questions block.
+async fn blocking<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    ask: impl FnOnce(&Inner) -> T + Send + 'static,
+) -> Result<T, LogError> {
+    let inner = inner.clone();
+    let asked = tokio::task::spawn_blocking(move || ask(&inner)).await;
+    asked.map_err(|error| LogError::Unavailable(error.to_string()))
+}

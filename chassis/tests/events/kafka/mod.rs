@@ -1,0 +1,8 @@
+//! The engine on a real broker.
+
+mod conforming;
+mod groups;
+mod hall;
+mod outages;
+mod publishing;
+mod topics;

@@ -1,0 +1,63 @@
+//! The whole platform on a real broker that is away at the start, comes, dies, and comes back.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+use viscount_chassis::devkafka::testing::{on_a_blocking_thread, own_broker, prefix, wanted};
+
+use crate::platform::{Platform, basket, block_on, eventually};
+
+#[test]
+fn orders_are_accepted_without_the_broker_and_completed_when_it_is_back() {
+    if !wanted("the platform without its broker") {
+        return;
+    }
+    block_on(async {
+        let mut broker = own_broker(&[]).await;
+        broker.kill();
+        let mut platform = Platform::start_without_waiting([
+            ("KAFKA_BROKERS", broker.brokers()),
+            ("KAFKA_TOPIC_PREFIX", prefix()),
+        ])
+        .await;
+        assert!(platform.comes_up().await, "services start without the broker: {}", platform.log());
+        let readyz = format!("{}/readyz", platform.service("orders"));
+        let events = || async {
+            let report: Value = platform.http.get(&readyz).send().await.ok()?.json().await.ok()?;
+            assert_eq!(report["status"], "ready", "{report}");
+            let check = report["checks"].as_array()?.iter().find(|check| check["name"] == "events")?.clone();
+            Some(check["status"].as_str()?.to_owned())
+        };
+        let told = eventually("a report on the events", events).await;
+        assert_eq!(told, "failed", "the report says what is missing");
+        let mut broker = restarted(broker).await;
+        let again = || async { events().await.filter(|status| status == "ok") };
+        eventually("the events to flow", again).await;
+        platform.until_stocked().await;
+        let admin = platform.token("admin").await;
+        let product = platform.product(&admin, 1_000).await;
+        let buyer = platform.token("customer").await;
+
+        broker.kill();
+        let mut accepted = Vec::new();
+        for key in ["one", "two", "three"] {
+            let answer = platform.post("/v1/orders", &buyer, key, &basket(&product, 1)).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::CREATED, "orders are accepted meanwhile");
+            let order: Value = answer.json().await.unwrap();
+            accepted.push(order["id"].as_str().unwrap().to_owned());
+        }
+        let _broker = restarted(broker).await;
+        for order in &accepted {
+            assert_eq!(platform.until_final(&buyer, order).await, "completed");
+        }
+        assert!(!platform.has_died());
+        platform.audit().await;
+    });
+}
+
+async fn restarted(mut broker: viscount_chassis::devkafka::DevKafka) -> viscount_chassis::devkafka::DevKafka {
+    on_a_blocking_thread(move || {
+        broker.restart().unwrap();
+        broker
+    })
+    .await
+}
