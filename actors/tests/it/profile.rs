@@ -8,7 +8,8 @@ fn panics_unwind() {
 
 #[test]
 fn no_profile_of_the_workspace_aborts() {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    // Asked for when it runs: builds that are shared by two clones remember the place of one of them.
+    let manifest = format!("{}/../Cargo.toml", std::env::var("CARGO_MANIFEST_DIR").unwrap());
     let text = std::fs::read_to_string(manifest).unwrap();
     let profiles: Vec<&str> = text.split("\n[profile.").skip(1).collect();
     assert!(!profiles.is_empty());
