@@ -128,7 +128,8 @@ pub enum Decode {
 /// `health`
 #[derive(Debug, Args)]
 pub struct HealthArgs {
-    /// Whom to ask, such as http://127.0.0.1:8084; this machine's gateway when absent. The path is /readyz unless named.
+    /// Whom to ask, such as `http://127.0.0.1:8084`; this machine's gateway when absent. The path is `/readyz` unless
+    /// named.
     pub url: Option<String>,
     /// Seconds to wait for the answer.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
