@@ -45,6 +45,8 @@ pub enum Command {
     },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
+    /// Ask one address whether it is ready; exits 0 when it is.
+    Health(HealthArgs),
 }
 
 /// `demo`
@@ -121,6 +123,17 @@ pub enum Decode {
     Json,
     /// Not at all.
     None,
+}
+
+/// `health`
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Whom to ask, such as `http://127.0.0.1:8084`; this machine's gateway when absent. The path is `/readyz` unless
+    /// named.
+    pub url: Option<String>,
+    /// Seconds to wait for the answer.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub timeout: u64,
 }
 
 /// `audit`

@@ -123,7 +123,8 @@ impl Home {
     fn write_private(&self, path: &Path, value: &impl Serialize) -> Result<(), Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::doing(path.display(), error);
         let bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(&error))?;
-        let beside = path.with_extension(format!("new-{}", std::process::id()));
+        // Not the process id: processes in containers that share the folder all have the same one.
+        let beside = path.with_extension(format!("new-{}", Uuid::new_v4().simple()));
         let written = fs::OpenOptions::new()
             .write(true)
             .create(true)

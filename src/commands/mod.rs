@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod events;
+mod health;
 mod import;
 mod migrate;
 mod serve;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Health(args) => health::run(&args, &env).await,
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
         }
     });
@@ -49,6 +51,10 @@ fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failur
         return Ok(config);
     }
     config.output = LogOutput::Stderr;
+    if matches!(command, Command::Health(_)) {
+        // One question every few seconds is not worth an exporter.
+        config.otlp_endpoint = None;
+    }
     if env.get("LOG_FORMAT").is_none() {
         config.format = LogFormat::Pretty;
     }
