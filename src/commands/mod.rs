@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod dlq;
 mod events;
 mod import;
 mod migrate;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
         }
     });
