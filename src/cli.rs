@@ -43,6 +43,12 @@ pub enum Command {
         #[command(subcommand)]
         command: EventsCommand,
     },
+    /// Look at dead letters, and have them handled once more.
+    Dlq {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DlqCommand,
+    },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
@@ -114,6 +120,53 @@ pub enum EventsCommand {
         #[arg(long)]
         once: bool,
     },
+}
+
+/// `dlq`
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// List what consumers could not handle.
+    List {
+        /// Only of this service: orders, inventory, payments, catalog.
+        #[arg(long)]
+        service: Option<Topic>,
+        /// Only of this consumer.
+        #[arg(long)]
+        consumer: Option<String>,
+    },
+    /// Show one with its event; payment tokens and addresses are masked.
+    Show {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Compare its event with the newest one of the same key.
+    Diff {
+        /// The event's id.
+        id: Uuid,
+    },
+    /// Hand letters to their consumers once more, and then what is parked behind them, in order.
+    Redrive {
+        /// Which.
+        #[command(flatten)]
+        which: DlqWhich,
+        /// Only say what would go back.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct DlqWhich {
+    /// This event.
+    pub id: Option<Uuid>,
+    /// Those of this aggregate.
+    #[arg(long)]
+    pub key: Option<Uuid>,
+    /// Those of this consumer.
+    #[arg(long)]
+    pub consumer: Option<String>,
 }
 
 /// How to show an event's data.

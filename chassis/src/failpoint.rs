@@ -11,7 +11,7 @@ macro_rules! failpoint {
     };
 }
 
-/// Every failpoint there is, in the order in which an order passes them.
+/// Every failpoint there is, in the order in which an order passes them; last what a redrive passes.
 pub const NAMES: &[&str] = &[
     "store.before-commit",
     "store.after-commit",
@@ -25,6 +25,7 @@ pub const NAMES: &[&str] = &[
     "payments.before-provider",
     "payments.after-provider",
     "http.before-answer",
+    "consumer.redriven",
 ];
 
 /// Reads `FAILPOINTS` from the environment. Call once at the start of the process.

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod config;
 pub mod consumer;
+pub mod dead_letters;
 #[cfg(feature = "kafka")]
 pub mod devkafka;
 pub mod devpg;
@@ -11,6 +12,7 @@ pub mod failpoint;
 pub mod http;
 pub mod idempotency;
 pub mod log;
+pub mod masking;
 pub mod open_files;
 pub mod ports;
 pub mod problem;

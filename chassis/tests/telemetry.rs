@@ -74,6 +74,7 @@ async fn a_request_leaves_a_span_and_lines_that_name_its_trace() {
         health: Health::new(),
         openapi: OpenApi::default(),
         supervisor: Supervisor::root("traced", Intensity::default(), |_| {}),
+        dead_letters: None,
         body_limit: HttpSpec::BODY_LIMIT,
         deadline: HttpSpec::DEADLINE,
     };

@@ -6,8 +6,8 @@ use std::{
 };
 
 use sqlx::PgPool;
-use viscount_chassis::{config::Env, store::EventStore};
-use viscount_contracts::{Envelope, Topic};
+use viscount_chassis::{config::Env, masking::masked_json, store::EventStore};
+use viscount_contracts::Envelope;
 
 use crate::{
     cli::{Decode, EventsCommand},
@@ -18,15 +18,13 @@ use crate::{
 
 const PAGE: i64 = 500;
 const LOOK: Duration = Duration::from_millis(200);
-/// Fields that nobody needs to see on a terminal.
-const MASKED: [&str; 2] = ["payment_token", "shipping_address"];
 
 /// Runs until the end, or until Ctrl-C.
 pub async fn run(command: EventsCommand, env: &Env) -> Result<(), Failure> {
     let EventsCommand::Tail { topic, from, key, decode, once } = command;
     let home = Home::open(env)?;
     let attached = Attached::open(env, &home).await?;
-    let pool = PgPool::connect(&attached.url(part_of(topic))).await?;
+    let pool = PgPool::connect(&attached.url(Part::publishing(topic))).await?;
     let tail = tail(EventStore::new(topic, pool), from, once, |event| {
         if key.is_none_or(|key| key == event.key) { print(event, decode) } else { Ok(()) }
     });
@@ -68,23 +66,8 @@ fn print(event: &Envelope, decode: Decode) -> io::Result<()> {
     let Envelope { position, occurred_at, key, version, kind, .. } = event;
     write!(out, "{position} {occurred_at} {key} v{version} {kind}")?;
     if let Decode::Json = decode {
-        let mut data = event.to_json().unwrap_or_default();
-        for field in MASKED {
-            if data.get(field).is_some_and(|value| !value.is_null()) {
-                data[field] = "***".into();
-            }
-        }
+        let data = masked_json(event).unwrap_or_default();
         write!(out, " {data}")?;
     }
     writeln!(out)
-}
-
-fn part_of(topic: Topic) -> Part {
-    match topic {
-        Topic::Catalog => Part::Catalog,
-        Topic::Inventory => Part::Inventory,
-        Topic::Orders => Part::Orders,
-        Topic::Payments => Part::Payments,
-        Topic::Identity => Part::Identity,
-    }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod dlq;
 mod events;
 mod health;
 mod import;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
+            Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
         }
     });

@@ -10,6 +10,7 @@ use viscount_chassis::{
     ports,
     service::{Platform, Running, ServiceError},
 };
+use viscount_contracts::Topic;
 use viscount_gateway::GatewayConfig;
 use viscount_identity::FirstAdmin;
 
@@ -85,6 +86,17 @@ impl Part {
     /// Services start in any order; this one spares waiting, and tells payments where the simulator is.
     pub const STARTING_ORDER: [Part; 6] =
         [Part::Simulator, Part::Identity, Part::Catalog, Part::Inventory, Part::Orders, Part::Payments];
+
+    /// The one that publishes this topic.
+    pub const fn publishing(topic: Topic) -> Self {
+        match topic {
+            Topic::Catalog => Part::Catalog,
+            Topic::Inventory => Part::Inventory,
+            Topic::Orders => Part::Orders,
+            Topic::Payments => Part::Payments,
+            Topic::Identity => Part::Identity,
+        }
+    }
 
     /// Its name.
     pub const fn name(self) -> &'static str {

@@ -6,6 +6,7 @@ mod broker;
 mod cli;
 mod contention;
 mod demo;
+mod dlq;
 mod documents;
 mod killing;
 mod outage;

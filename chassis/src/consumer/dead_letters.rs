@@ -1,29 +1,74 @@
 //! Events that were given up, and those that wait behind them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff_sqlx::ToSqlx;
-use sqlx::PgPool;
+use metrics::gauge;
+use sqlx::{PgPool, Row};
+use tokio::time::{self, Instant};
 use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Failure};
 
+/// How often the table is looked at while keys are parked: this long a redrive waits to be begun.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often it is looked at while there are none that we know of. Another member may have buried one and have gone.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// Looking may take this part of the time, when there are very many.
+const SHARE: u32 = 20;
+
 /// The keys that have a dead letter. Their later events are parked.
-#[derive(Default)]
 pub(super) struct DeadLetters {
     keys: HashSet<Uuid>,
+    /// When the table is to be looked at again.
+    look: Instant,
 }
 
 impl DeadLetters {
-    pub(super) async fn load(pool: &PgPool, spec: &ConsumerSpec) -> Result<Self, sqlx::Error> {
-        let keys: Vec<Uuid> =
-            sqlx::query_scalar("select distinct key from dead_letters where consumer = $1 and topic = $2")
-                .bind(spec.consumer)
-                .bind(spec.topic.name())
-                .fetch_all(pool)
-                .await?;
-        Ok(Self { keys: keys.into_iter().collect() })
+    /// Nothing is known yet; the first look is due at once.
+    pub(super) fn unknown() -> Self {
+        Self { keys: HashSet::new(), look: Instant::now() }
+    }
+
+    /// Reads again which keys are parked: those of other members, too. Keys whose rows are gone are free from now on, so
+    /// nothing may be parked between the reading and its end. True when there is something to redrive.
+    pub(super) async fn look(&mut self, pool: &PgPool, spec: &ConsumerSpec) -> Result<bool, sqlx::Error> {
+        let began = Instant::now();
+        let rows = sqlx::query(
+            "select key,
+                    bool_or(state = 'redriving') or not bool_or(state = 'dead') as due,
+                    count(*) filter (where state <> 'parked') as letters,
+                    extract(epoch from now() - min(recorded_at) filter (where state <> 'parked'))::float8 as age
+             from dead_letters where consumer = $1 and topic = $2 group by key",
+        );
+        let rows = rows.bind(spec.consumer).bind(spec.topic.name()).fetch_all(pool).await?;
+        self.keys.clear();
+        let (mut is_due, mut letters, mut oldest) = (false, 0, 0.0_f64);
+        for row in &rows {
+            self.keys.insert(row.try_get("key")?);
+            is_due |= row.try_get::<bool, _>("due")?;
+            letters += row.try_get::<i64, _>("letters")?;
+            oldest = oldest.max(row.try_get::<Option<f64>, _>("age")?.unwrap_or_default());
+        }
+        let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
+        gauge!("consumer_parked_keys", &labels).set(self.keys.len() as f64);
+        gauge!("consumer_dead_letters_open", &labels).set(letters as f64);
+        gauge!("consumer_dead_letter_oldest_seconds", &labels).set(oldest);
+        self.look_again();
+        self.look = self.look.max(began + SHARE * began.elapsed());
+        Ok(is_due)
+    }
+
+    /// Waits until the table is to be looked at again. Dropping the future loses nothing.
+    pub(super) async fn look_is_due(&self) {
+        time::sleep_until(self.look).await;
+    }
+
+    /// Not now, but before long.
+    pub(super) fn look_again(&mut self) {
+        self.look = Instant::now() + if self.keys.is_empty() { GLANCE } else { LOOK };
     }
 
     pub(super) fn holds(&self, key: Uuid) -> bool {
@@ -43,8 +88,8 @@ impl DeadLetters {
             attempts = failure.attempts, error = %failure.error, "event became a dead letter"
         );
         self.keys.insert(event.key);
-        let attempts = i32::try_from(failure.attempts).unwrap_or(i32::MAX);
-        record(pool, spec, event, "dead", attempts, &failure.error).await
+        self.look_again();
+        record(pool, spec, event, "dead", failure.attempts(), &failure.error).await
     }
 
     /// Keeps an event that came after a dead letter of its key.

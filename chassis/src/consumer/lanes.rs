@@ -93,21 +93,28 @@ impl<H: Handler> Lanes<H> {
     }
 
     fn run(&mut self, item: Item) {
-        self.running.spawn_local(attempts(self.spec.clone(), self.handler.clone(), item));
+        let (spec, handler, Item { slot, event }) = (self.spec.clone(), self.handler.clone(), item);
+        self.running.spawn_local(async move {
+            let since = Instant::now();
+            let result = attempts(&spec, handler.as_ref(), &event).await;
+            Done { slot, event, since, result }
+        });
     }
 }
 
 /// Tries until it works, or until the event itself is found to be the problem.
-async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, item: Item) -> Done {
-    let Item { slot, event } = item;
-    let since = Instant::now();
+pub(super) async fn attempts<H: Handler>(
+    spec: &ConsumerSpec,
+    handler: &H,
+    event: &Arc<Envelope>,
+) -> Result<(), Failure> {
     let mut poisonous = 0;
     let mut pause = spec.first_pause;
-    let result = loop {
+    loop {
         failpoint!("consumer.before-handle");
         let handling = AssertUnwindSafe(async { handler.handle(event.clone()).await }).catch_unwind();
         let error = match handling.await {
-            Ok(Ok(())) => break Ok(()),
+            Ok(Ok(())) => return Ok(()),
             Ok(Err(HandleError::Away(reason))) => {
                 tracing::debug!(consumer = spec.consumer, %reason, "event waits");
                 reason
@@ -122,10 +129,9 @@ async fn attempts<H: Handler>(spec: Rc<ConsumerSpec>, handler: Rc<H>, item: Item
             }
         };
         if poisonous >= spec.attempts {
-            break Err(Failure { attempts: poisonous, error });
+            return Err(Failure { attempts: poisonous, error });
         }
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(spec.longest_pause);
-    };
-    Done { slot, event, since, result }
+    }
 }

@@ -5,6 +5,8 @@
 //!   no event is lost, skipped or dead-lettered for an outage. Only its own key waits meanwhile.
 //! - What fails by itself ([`HandleError::Poison`], or a panic) is tried a few times and then becomes a dead letter;
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
+//! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
+//!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
 //! - What is saved is the contiguous finished prefix of each partition. After a crash some events come again: the inbox
 //!   in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
 //! - A partition that goes to another member is let go when nothing of it is being handled any more, or when its time is
@@ -14,6 +16,7 @@ mod dead_letters;
 mod intake;
 mod lanes;
 mod progress;
+mod redrive;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
@@ -28,6 +31,7 @@ use self::{
     intake::Intake,
     lanes::{Item, Lanes},
     progress::{Partitions, Slot},
+    redrive::Redrives,
 };
 use crate::{
     failpoint,
@@ -159,7 +163,8 @@ async fn run<H: Handler>(
         spec,
         pool,
         handler,
-        dead: DeadLetters::default(),
+        dead: DeadLetters::unknown(),
+        redrives: Redrives::new(spec, handler.clone(), pool.clone()),
         place,
         partitions: Partitions::default(),
         lanes: Lanes::new(spec, handler.clone()),
@@ -211,6 +216,11 @@ async fn run<H: Handler>(
                 in_hand.set(work.partitions.open() as f64);
                 failpoint!("consumer.after-offset");
             }
+            () = work.dead.look_is_due() => match work.look().await.map_err(ConsumerError::from) {
+                // Nothing depends on this look: what is known stays true.
+                Err(error) if error.is_away() => work.dead.look_again(),
+                looked => looked?,
+            },
             () = until(overdue), if overdue.is_some() => {}
         }
     }
@@ -229,6 +239,7 @@ struct Work<'a, H: Handler> {
     pool: &'a PgPool,
     handler: &'a Rc<H>,
     dead: DeadLetters,
+    redrives: Redrives<H>,
     place: Box<dyn Place>,
     partitions: Partitions,
     lanes: Lanes<H>,
@@ -240,7 +251,7 @@ impl<H: Handler> Work<'_, H> {
         let mut is_new = self.partitions.is_new(partition);
         if is_new {
             // Another member may have given up events of these keys.
-            self.dead = DeadLetters::load(self.pool, self.spec).await?;
+            self.look().await?;
         }
         for (offset, event) in batch.into_records() {
             if std::mem::take(&mut is_new) {
@@ -257,6 +268,14 @@ impl<H: Handler> Work<'_, H> {
             }
         }
         self.partitions.skip(partition, through);
+        Ok(())
+    }
+
+    /// Reads again which keys are parked, and begins to redrive what should be.
+    async fn look(&mut self) -> Result<(), sqlx::Error> {
+        if self.dead.look(self.pool, self.spec).await? {
+            self.redrives.begin();
+        }
         Ok(())
     }
 
@@ -301,4 +320,11 @@ struct Done {
 struct Failure {
     attempts: u32,
     error: String,
+}
+
+impl Failure {
+    /// As the table counts them.
+    fn attempts(&self) -> i32 {
+        i32::try_from(self.attempts).unwrap_or(i32::MAX)
+    }
 }

@@ -6,6 +6,7 @@
 //! needs and its body never sees a malformed request.
 
 mod connections;
+mod dead_letters;
 pub mod extract;
 mod health;
 mod layer;

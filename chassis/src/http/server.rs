@@ -12,12 +12,15 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
+use sqlx::PgPool;
 use tokio::net::TcpSocket;
 use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
+use utoipa::OpenApi as _;
 use viscount_actors::Supervisor;
 
 use super::connections::Connections;
+use super::dead_letters;
 use super::extract::{Limits, actix_configs};
 use super::health::Health;
 use super::layer::Layer;
@@ -63,6 +66,8 @@ pub struct HttpSpec {
     pub openapi: utoipa::openapi::OpenApi,
     /// The root of the service's actors, shown at `/v1/ops/actors`.
     pub supervisor: Supervisor,
+    /// The database with the dead letters that `/v1/ops/dead-letters` shows; without one there is no such path.
+    pub dead_letters: Option<PgPool>,
     /// The largest request body, in bytes.
     pub body_limit: usize,
     /// How long a handler may take before its caller is told 503. A body must be there in half of that.
@@ -157,12 +162,17 @@ impl fmt::Debug for HttpHandle {
 }
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
-/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`) are there already.
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/dead-letters`) are there
+/// already.
 pub fn serve(
-    spec: HttpSpec,
+    mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<HttpHandle, StartError> {
     telemetry::metrics::install();
+    let letters = spec.dead_letters.take();
+    if letters.is_some() {
+        spec.openapi.merge(dead_letters::Document::openapi());
+    }
     let limits = Limits { body: spec.body_limit, body_deadline: spec.deadline / 2 };
     let routes = Routes::from_openapi(&spec.openapi);
     let ops = Ops::new(&spec);
@@ -191,6 +201,11 @@ pub fn serve(
             .app_data(Closing::new(closes.clone()))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
+            .configure(|app| {
+                if let Some(pool) = &letters {
+                    dead_letters::configure(app, pool.clone());
+                }
+            })
             .configure(|app| configure(app))
             .default_service(web::to(super::routes::unknown))
             .wrap(from_fn(move |request, next| layer.clone().handle(request, next)))

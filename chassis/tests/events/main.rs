@@ -9,4 +9,5 @@ mod embedded;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod keys;
+mod redriving;
 mod wire;

@@ -186,6 +186,7 @@ impl TestApp {
             health: health.clone(),
             openapi: Api::openapi(),
             supervisor: Supervisor::root("testing", Intensity::default(), |_| {}),
+            dead_letters: None,
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         };

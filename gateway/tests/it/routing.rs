@@ -88,6 +88,20 @@ async fn the_tree_of_a_named_service_is_shown_to_admins() {
     assert_eq!(service.seen().len(), 1);
 }
 
+#[tokio::test]
+async fn the_dead_letters_of_a_named_service_are_for_admins() {
+    let service = TestService::echo().await;
+    let gateway = TestGateway::before(&service).await;
+    for path in ["/v1/ops/dead-letters", "/v1/ops/dead-letters/0190a1b2-0000-7000-8000-000000000001"] {
+        let path = format!("{path}?service=inventory");
+        assert_eq!(gateway.get_as(Role::Admin, &path).await.status(), 200);
+        assert_eq!(gateway.get_as(Role::Customer, &path).await.status(), 403);
+        assert_eq!(service.seen().last().unwrap().target, path);
+    }
+    let unnamed = gateway.get_as(Role::Admin, "/v1/ops/dead-letters").await;
+    assert_eq!(unnamed.status(), 400);
+}
+
 #[test]
 fn only_what_is_meant_to_be_public_is() {
     let public: Vec<_> = ROUTES

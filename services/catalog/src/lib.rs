@@ -69,6 +69,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             health: health.clone(),
             openapi: http::openapi(),
             supervisor: supervisor.clone(),
+            dead_letters: Some(database.pool().clone()),
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },

@@ -125,6 +125,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             health: health.clone(),
             openapi: http::openapi(),
             supervisor: supervisor.clone(),
+            dead_letters: Some(database.pool().clone()),
             body_limit: 16 * 1024,
             deadline: HttpSpec::DEADLINE,
         },

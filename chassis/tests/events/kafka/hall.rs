@@ -85,10 +85,10 @@ impl Hall {
     }
 
     /// A member of the group, as a process of its own.
-    pub fn member(&self, pool: &PgPool, notes: &Notes) -> Member {
+    pub fn member<H: Handler + Clone + Send>(&self, pool: &PgPool, handler: &H) -> Member {
         let (log, tree) = (self.log(), Supervisor::root("member", Intensity::default(), |_| {}));
-        let (notes, spec) = (notes.clone(), ConsumerSpec::new("members", Topic::Orders));
-        consumer::start(&tree, "consume", spec, pool.clone(), log.clone(), move || notes.clone());
+        let (handler, spec) = (handler.clone(), ConsumerSpec::new("members", Topic::Orders));
+        consumer::start(&tree, "consume", spec, pool.clone(), log.clone(), move || handler.clone());
         Member { log, tree }
     }
 }

@@ -5,4 +5,5 @@ mod groups;
 mod hall;
 mod outages;
 mod publishing;
+mod redriving;
 mod topics;

@@ -1,16 +1,22 @@
 //! What orders' events do, in whatever order and however often they come.
 
 use jiff::Timestamp;
-use viscount_chassis::{store::NewEvent, testing::run};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use viscount_chassis::{
+    auth::Role,
+    store::NewEvent,
+    testing::{eventually, run},
+};
 use viscount_contracts::{
-    OrderId, ProductId, ReservationId,
+    OrderId, ProductId, ReservationId, UserId,
     events::{
         inventory::v1::{InventoryDeducted, InventoryRejected, InventoryReleased, InventoryReserved},
         orders::v1::{OrderCreated, OrderRejected},
     },
 };
 
-use crate::app::{TestApp, again};
+use crate::app::{TestApp, again, created};
 
 #[test]
 fn an_order_is_reserved_then_deducted() {
@@ -169,6 +175,86 @@ fn an_unreadable_order_is_a_dead_letter_and_stops_nobody_else() {
         app.until_heard(2).await;
         assert_eq!(app.dead_letters().await, 1);
     });
+}
+
+/// Those who run the service see the letter, and may have it handled once more; nobody else may.
+#[test]
+fn a_dead_letter_is_shown_to_administrators_and_redriven_for_them() {
+    run(async {
+        let app = TestApp::start().await;
+        let (tea, bad) = (app.product(9).await, OrderId::new());
+        let broken = NewEvent {
+            data: vec![0xff; 8],
+            ..NewEvent::new(bad, 1, &OrderCreated::default(), Timestamp::now())
+        };
+        app.orders.publish_raw(broken).await;
+        app.completed(bad, 2).await;
+        let list = "/v1/ops/dead-letters?service=inventory";
+        let letter = eventually(|| async {
+            let page: Value = app.get(list).await.json().await.unwrap();
+            let letter = page["items"][0].clone();
+            (letter["parked"] == 1).then_some(letter)
+        })
+        .await;
+        assert_eq!(letter["key"], bad.to_string());
+        assert_eq!((&letter["kind"], &letter["attempts"]), (&"OrderCreated".into(), &5.into()));
+        let path = format!("/v1/ops/dead-letters/{}", letter["id"].as_str().unwrap());
+        let shown: Value = app.get(&path).await.json().await.unwrap();
+        assert!(
+            shown["event"].is_null() && shown["error"].as_str().unwrap().contains("OrderCreated"),
+            "{shown}"
+        );
+
+        let (redrive, customer) = (format!("{path}/redrive"), app.bed.token(Role::Customer, UserId::new()));
+        for (refused, bearer) in [(401, ""), (403, customer.as_str())] {
+            for ask in
+                [app.http.get(app.url(list)), app.http.get(app.url(&path)), app.http.post(app.url(&redrive))]
+            {
+                let ask = if bearer.is_empty() { ask } else { ask.bearer_auth(bearer) };
+                assert_eq!(ask.send().await.unwrap().status(), refused);
+            }
+        }
+        let nobody = format!("/v1/ops/dead-letters/{}", OrderId::new());
+        assert_eq!(app.get(&nobody).await.status(), 404);
+        let parked: Uuid = sqlx::query_scalar("select event_id from dead_letters where state = 'parked'")
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+        let behind = app.post(&format!("/v1/ops/dead-letters/{parked}/redrive"), &json!({})).await;
+        assert_eq!(behind.status(), 409);
+
+        let dry = app.post(&format!("{redrive}?dry_run=true"), &json!({})).await;
+        assert_eq!(
+            (dry.status().as_u16(), &dry.json::<Value>().await.unwrap()["state"]),
+            (202, &"dead".into())
+        );
+        let asked = app.post(&redrive, &json!({})).await;
+        assert_eq!(asked.status(), 202);
+        assert_eq!(asked.json::<Value>().await.unwrap()["state"], "redriving");
+        // It is as broken as before.
+        eventually(|| async {
+            let again: Value = app.get(&path).await.json().await.unwrap();
+            (again["state"] == "dead" && again["attempts"] == 10 && again["parked"] == 1).then_some(())
+        })
+        .await;
+        // Somebody has mended it.
+        let mended = bytes_of(bad, tea);
+        sqlx::query("update dead_letters set data = $1 where state = 'dead'")
+            .bind(mended)
+            .execute(&app.pool)
+            .await
+            .unwrap();
+        assert_eq!(app.post(&redrive, &json!({})).await.status(), 202);
+        app.until_kinds(bad, &["InventoryReserved", "InventoryDeducted"]).await;
+        eventually(|| async { (app.dead_letters().await == 0).then_some(()) }).await;
+        assert_eq!(app.levels(tea).await, (8, 0));
+        let document: Value = app.get("/openapi.json").await.json().await.unwrap();
+        assert!(document["paths"]["/v1/ops/dead-letters/{id}/redrive"]["post"].is_object());
+    });
+}
+
+fn bytes_of(order: OrderId, product: ProductId) -> Vec<u8> {
+    NewEvent::new(order, 1, &created(order, &[(product, 1)]), Timestamp::now()).data
 }
 
 #[test]

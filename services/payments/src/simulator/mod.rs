@@ -78,6 +78,7 @@ pub async fn start(config: SimulatorConfig, platform: &Platform) -> Result<Runni
             health: health.clone(),
             openapi: Document::openapi(),
             supervisor: supervisor.clone(),
+            dead_letters: None,
             body_limit: 64 * 1024,
             // Some of its answers never come.
             deadline: charges::NEVER * 2,
