@@ -32,7 +32,9 @@ fn a_periodic_timer_survives_restarts_and_ticks_once_per_period() {
         }
         let before = orders.diary.count("rung");
         tokio::time::sleep(seconds(10)).await;
-        assert_eq!(orders.diary.count("rung") - before, 10, "one timer, not twenty-one");
+        // Pauses before restarts are by chance: a tick may fall on either end of the ten seconds.
+        let rung = orders.diary.count("rung") - before;
+        assert!((9..=11).contains(&rung), "one timer, not twenty-one: {rung}");
     });
 }
 
