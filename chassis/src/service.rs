@@ -141,6 +141,12 @@ impl Running {
         self.http.addr()
     }
 
+    /// Says that it will end soon: unready, and every connection ends with its next answer. It goes on serving.
+    pub fn leave(&self) {
+        self.health.set_ready(false);
+        self.http.leave();
+    }
+
     /// Ends in order: unready, no new requests, consumers and actors drained, commits flushed, pool closed.
     pub async fn drain(self, deadline: Duration) {
         self.health.set_ready(false);

@@ -36,6 +36,9 @@ use crate::{
 
 /// How long a clean stop may take altogether.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How much of it services go on serving where gateways elsewhere have to find out first: longer than the two seconds
+/// after which a gateway asks again who is ready.
+const LEAVE: Duration = Duration::from_millis(2_500);
 /// How long services may take to become ready.
 const READY: Duration = Duration::from_secs(60);
 /// Failures that wait to be read. The first one ends the process, so whatever does not fit is not missed.
@@ -194,21 +197,29 @@ impl Stack {
             std::process::exit(130);
         });
         let Self { running, gateway, server, log, tree, .. } = self;
+        let mut left = DRAIN;
+        if gateway.is_none() && !running.is_empty() {
+            for (running, _) in &running {
+                running.leave();
+            }
+            tokio::time::sleep(LEAVE).await;
+            left -= LEAVE;
+        }
         // While the gateway still passes on what they say.
         for (running, _) in &running {
             running.http.close_streams();
         }
         if let Some((gateway, arbiter)) = gateway {
-            gateway.drain(DRAIN / 5).await;
+            gateway.drain(left / 5).await;
             arbiter.stop();
         }
         let each =
             futures_util::future::join_all(running.into_iter().rev().map(|(running, arbiter)| async move {
-                running.drain(DRAIN / 2).await;
+                running.drain(left / 2).await;
                 arbiter.stop();
             }));
         each.await;
-        log.close(DRAIN / 4).await;
+        log.close(left / 4).await;
         let _ = tree.stop(Duration::from_secs(1)).await;
         server.stop().await
     }

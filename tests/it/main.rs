@@ -15,4 +15,5 @@ mod platform;
 mod processes;
 #[cfg(feature = "kafka")]
 mod replicas;
+mod sockets;
 mod streams;

@@ -1,44 +1,12 @@
 //! An order's stream through the gateway, across reconnects and a kill.
 
-use futures_util::StreamExt;
 use serde_json::Value;
-use tokio_tungstenite::{
-    connect_async,
-    tungstenite::{Message, client::IntoClientRequest},
-};
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket, block_on, eventually};
-
-async fn watch(
-    platform: &Platform,
-    token: &str,
-    order: &str,
-    after: i64,
-    most: usize,
-) -> Option<Vec<(i64, String)>> {
-    let url = format!("{}/v1/orders/{order}/stream?after={after}", platform.url).replacen("http", "ws", 1);
-    let mut request = url.into_client_request().unwrap();
-    request.headers_mut().insert("Authorization", format!("Bearer {token}").parse().unwrap());
-    request.headers_mut().insert("Sec-WebSocket-Protocol", "orders.v1".parse().unwrap());
-    let (mut socket, response) = connect_async(request).await.ok()?;
-    assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "orders.v1");
-    let mut seen = Vec::new();
-    while let Some(Ok(message)) = socket.next().await {
-        match message {
-            Message::Text(text) => {
-                let event: Value = serde_json::from_str(&text).unwrap();
-                seen.push((event["version"].as_i64().unwrap(), event["status"].as_str().unwrap().to_owned()));
-                if seen.len() == most {
-                    break;
-                }
-            }
-            Message::Close(frame) => assert_eq!(u16::from(frame.unwrap().code), 1000),
-            _ => {}
-        }
-    }
-    Some(seen)
-}
+use crate::{
+    platform::{Platform, basket, block_on, eventually},
+    sockets::watch,
+};
 
 fn story() -> Vec<(i64, String)> {
     (1..).zip(["created", "validated", "paid", "completed"].map(str::to_owned)).collect()
@@ -60,19 +28,22 @@ fn a_stream_goes_on_without_a_gap_or_a_repeat_after_a_reconnect_and_after_a_kill
         };
 
         let order = place(&platform, "tok_visa").await;
-        let mut seen = watch(&platform, &buyer, &order, 0, 2).await.unwrap();
-        seen.extend(watch(&platform, &buyer, &order, 2, usize::MAX).await.unwrap());
+        let mut seen = watch(&platform.url, &buyer, &order, 0, 2).await.unwrap().frames;
+        let rest = watch(&platform.url, &buyer, &order, 2, usize::MAX).await.unwrap();
+        assert!(rest.ended);
+        seen.extend(rest.frames);
         assert_eq!(seen, story());
 
         // The slow payment is under way when the process is killed.
         let order = place(&platform, "tok_slow").await;
-        let mut seen = watch(&platform, &buyer, &order, 0, 2).await.unwrap();
+        let mut seen = watch(&platform.url, &buyer, &order, 0, 2).await.unwrap().frames;
         platform.kill();
         platform.start_again().await;
         let last = seen.last().unwrap().0;
-        let rest =
-            eventually("the rest of the story", || watch(&platform, &buyer, &order, last, usize::MAX)).await;
-        seen.extend(rest);
+        let url = platform.url.as_str();
+        let rest = eventually("the rest of the story", || watch(url, &buyer, &order, last, usize::MAX)).await;
+        assert!(rest.ended);
+        seen.extend(rest.frames);
         assert_eq!(seen, story());
 
         let sse = platform.http.get(format!("{}/v1/orders/{order}/stream", platform.url)).bearer_auth(&buyer);

@@ -20,6 +20,7 @@ mod redrive;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use metrics::{counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
@@ -173,6 +174,7 @@ async fn run<H: Handler>(
     let mut saver = time::interval(SAVE_EVERY);
     saver.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let handled = histogram!("consumer_handle_seconds", &labels);
+    let age = histogram!("consumer_event_age_seconds", &labels);
     let read = gauge!("consumer_read_position", &labels);
     let in_hand = gauge!("consumer_in_hand", &labels);
     tracing::debug!(consumer = spec.consumer, topic = %spec.topic, "consumer starts");
@@ -198,6 +200,10 @@ async fn run<H: Handler>(
                 Delivery::Events(batch) => {
                     if let Some(last) = batch.last() {
                         read.set(last.position as f64);
+                    }
+                    let now = Timestamp::now();
+                    for event in batch.events() {
+                        age.record(now.duration_since(event.occurred_at).as_secs_f64().max(0.0));
                     }
                     work.take_in(batch).await?;
                     in_hand.set(work.partitions.open() as f64);

@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
@@ -33,6 +35,22 @@ pub(super) struct Layer {
     service: &'static str,
     deadline: Duration,
     routes: Routes,
+    leaving: Leaving,
+}
+
+/// Whether the service is about to stop, and wants every connection to end with its next answer.
+#[derive(Clone, Default)]
+pub(super) struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// From now on.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What is kept of a request while its handler owns it. Not the request itself: actix must be its only owner to route.
@@ -45,8 +63,8 @@ struct Asked {
 }
 
 impl Layer {
-    pub fn new(service: &'static str, deadline: Duration, routes: Routes) -> Self {
-        Layer { service, deadline, routes }
+    pub fn new(service: &'static str, deadline: Duration, routes: Routes, leaving: Leaving) -> Self {
+        Layer { service, deadline, routes, leaving }
     }
 
     pub async fn handle(
@@ -102,7 +120,7 @@ impl Layer {
             // The request is gone; actix makes the answer out of the error.
             Err(failure) => {
                 let problem = self.finish_failure(&failure, &asked, &span);
-                Err(Failure { problem, unread: RefCell::new(unread) }.into())
+                Err(Failure { problem, last: self.leaving.has_begun(), unread: RefCell::new(unread) }.into())
             }
         }
     }
@@ -142,8 +160,9 @@ impl Layer {
         if let Ok(value) = header::HeaderValue::from_str(asked.id.as_str()) {
             head.headers.insert(header::HeaderName::from_static(X_REQUEST_ID), value);
         }
-        if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
-            // The rest of the body is still on its way and will not be read.
+        // The rest of such a body is still on its way and will not be read.
+        let unread = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE);
+        if unread || self.leaving.has_begun() && status != StatusCode::SWITCHING_PROTOCOLS {
             head.set_connection_type(actix_web::http::ConnectionType::Close);
         }
         self.tell(route.as_deref().unwrap_or(UNMATCHED), status, asked, span);
@@ -230,6 +249,8 @@ impl Layer {
 /// A problem where no request is left to answer: actix asks it for the answer.
 struct Failure {
     problem: Problem,
+    /// The connection ends with it.
+    last: bool,
     unread: RefCell<Option<Unread>>,
 }
 
@@ -251,7 +272,10 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let response = self.problem.error_response();
+        let mut response = self.problem.error_response();
+        if self.last {
+            response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        }
         match self.unread.take() {
             Some(unread) => response.map_body(|_, body| unread.hold(body)),
             None => response,

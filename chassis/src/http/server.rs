@@ -23,7 +23,7 @@ use super::connections::Connections;
 use super::dead_letters;
 use super::extract::{Limits, actix_configs};
 use super::health::Health;
-use super::layer::Layer;
+use super::layer::{Layer, Leaving};
 use super::ops::{self, Ops};
 use super::routes::Routes;
 use super::takeover::{Closing, upgrades};
@@ -115,6 +115,7 @@ pub struct HttpHandle {
     addr: SocketAddr,
     server: ServerHandle,
     connections: Connections,
+    leaving: Leaving,
     closing: watch::Sender<bool>,
     cut_off: Arc<Notify>,
     ended: watch::Receiver<bool>,
@@ -124,6 +125,13 @@ impl HttpHandle {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Ends every connection with its next answer, and goes on serving: whoever keeps connections for their next request
+    /// comes back over a new one, or goes elsewhere. Begun a while before [`HttpHandle::stop`], nothing that is sent
+    /// meets a connection that is just being closed.
+    pub fn leave(&self) {
+        self.leaving.begin();
     }
 
     /// Asks open streams to say goodbye and to close, and those to come as well. Everything else goes on.
@@ -176,7 +184,8 @@ pub fn serve(
     let limits = Limits { body: spec.body_limit, body_deadline: spec.deadline / 2 };
     let routes = Routes::from_openapi(&spec.openapi);
     let ops = Ops::new(&spec);
-    let layer = Layer::new(spec.service, spec.deadline, routes.clone());
+    let leaving = Leaving::default();
+    let layer = Layer::new(spec.service, spec.deadline, routes.clone(), leaving.clone());
     let (verifier, service) = (spec.verifier.clone(), spec.service);
     let connections = Connections::new(spec.service);
     let (closing, closes) = watch::channel(false);
@@ -233,9 +242,9 @@ pub fn serve(
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                // A later piece of an answer must not wait for the client to acknowledge the one before: that is 40 ms.
-    .tcp_nodelay(true)
-    .keep_alive(KEEP_ALIVE)
+                // A later piece must not wait until the client has acknowledged the one before: 40 ms.
+                .tcp_nodelay(true)
+                .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(HEAD_DEADLINE)
                 .client_disconnect_timeout(DISCONNECT_DEADLINE)
                 .local_addr(addr)
@@ -249,8 +258,16 @@ pub fn serve(
     let running = server.run();
     let (server, cut_off, (ending, ended)) =
         (running.handle(), Arc::new(Notify::new()), watch::channel(false));
-    let handle =
-        HttpHandle { service, addr, server, connections, closing, cut_off: Arc::clone(&cut_off), ended };
+    let handle = HttpHandle {
+        service,
+        addr,
+        server,
+        connections,
+        leaving,
+        closing,
+        cut_off: Arc::clone(&cut_off),
+        ended,
+    };
     actix_rt::spawn(async move {
         tokio::select! {
             result = running => if let Err(problem) = result {

@@ -200,6 +200,11 @@ impl Batch {
         self.events.last().map(AsRef::as_ref)
     }
 
+    /// The events, as they come.
+    pub fn events(&self) -> impl Iterator<Item = &Envelope> {
+        self.events.iter().map(AsRef::as_ref)
+    }
+
     /// The events.
     #[cfg(feature = "kafka")]
     fn into_events(self) -> Vec<Arc<Envelope>> {

@@ -64,3 +64,41 @@ async fn the_deadline_of_a_stop_is_kept() {
     assert!(answer.is_err(), "cut off");
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
+
+/// The next answer on a kept connection: its head in lower case, and whether the connection goes on.
+async fn next_answer(connection: &mut TcpStream, path: &str) -> (String, bool) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let read = connection.read(&mut chunk).await.unwrap();
+        answer.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&answer).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        if read == 0 || length.is_some_and(|length| body.len() >= length.trim().parse::<usize>().unwrap()) {
+            let goes_on = !head.contains("connection: close");
+            if !goes_on {
+                assert_eq!(connection.read(&mut chunk).await.unwrap(), 0, "it ends");
+            }
+            return (head.to_owned(), goes_on);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_leaves_ends_each_connection_with_an_answer_and_goes_on_serving() {
+    let app = TestApp::start().await;
+    let (mut good, mut bad) =
+        (TcpStream::connect(app.addr()).await.unwrap(), TcpStream::connect(app.addr()).await.unwrap());
+    assert!(next_answer(&mut good, "/livez").await.1);
+    assert!(next_answer(&mut bad, "/no/such/path").await.1);
+    app.http.leave();
+    for (connection, path, status) in [(&mut good, "/livez", "200"), (&mut bad, "/no/such/path", "404")] {
+        let (head, goes_on) = next_answer(connection, path).await;
+        assert!(head.contains(status) && !goes_on, "{head}");
+    }
+    let mut new = TcpStream::connect(app.addr()).await.unwrap();
+    assert!(!next_answer(&mut new, "/livez").await.1);
+}

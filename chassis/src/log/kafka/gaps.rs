@@ -35,6 +35,11 @@ impl Gaps {
         Self { topic, group, policy, next: Mutex::default() }
     }
 
+    /// Whose partitions they are, as metrics name it.
+    pub(super) fn group(&self) -> &'static str {
+        self.group.unwrap_or("followers")
+    }
+
     /// These partitions begin anew.
     pub(super) fn forget(&self, partitions: &[i32]) {
         self.next.lock().retain(|partition, _| !partitions.contains(partition));
@@ -62,7 +67,7 @@ impl Gaps {
     }
 
     fn missing(&self, partition: i32, wanted: i64, found: i64) -> Result<(), LogError> {
-        let group = self.group.unwrap_or("followers");
+        let group = self.group();
         counter!("log_out_of_range_total", "topic" => self.topic.name(), "consumer" => group).increment(1);
         tracing::error!(
             topic = self.topic.name(),

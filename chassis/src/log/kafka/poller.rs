@@ -9,10 +9,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use metrics::{Counter, counter};
+use metrics::{Counter, Histogram, counter, histogram};
 use parking_lot::Mutex;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -130,11 +130,15 @@ impl<C: ConsumerContext + 'static> Polling<C> {
 
     fn run(mut self, living: Living) {
         let unreadable = counter!("log_unreadable_messages_total", "topic" => self.topic.name());
+        let labels = [("topic", self.topic.name()), ("consumer", self.gaps.group())];
+        let transit = histogram!("log_transit_seconds", &labels);
+        let began = SystemTime::now();
         let mut paused = BTreeSet::new();
         while !self.shared.has_stopped() {
             self.shared.store(&self.consumer, &self.name);
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
+                    record_transit(&message, began, &transit);
                     let full = self.take(&message, &unreadable);
                     if full && paused.insert(message.partition()) {
                         self.switch(message.partition(), false);
@@ -213,4 +217,15 @@ impl<C: ConsumerContext + 'static> Polling<C> {
             _ => tracing::debug!(topic = self.name, %error, "reading has to wait"),
         }
     }
+}
+
+/// From being handed to the publisher's client until now, by the clocks of both machines. What was published before this
+/// began to read is history, and says nothing about the way.
+fn record_transit(message: &BorrowedMessage<'_>, began: SystemTime, transit: &Histogram) {
+    let sent = message.timestamp().to_millis().and_then(|sent| u64::try_from(sent).ok());
+    let Some(sent) = sent.map(|sent| UNIX_EPOCH + Duration::from_millis(sent)).filter(|sent| *sent >= began)
+    else {
+        return;
+    };
+    transit.record(sent.elapsed().unwrap_or_default().as_secs_f64());
 }

@@ -70,7 +70,6 @@ impl Sender {
             BaseRecord::with_opaque_to(&self.name, usize::try_from(event.position).unwrap_or_default())
                 .key(key)
                 .payload(event.data.as_ref())
-                .timestamp(event.occurred_at.as_millisecond())
                 .headers(wire::headers(event));
         self.producer.client().context().acks.sent();
         match self.producer.send(record) {
