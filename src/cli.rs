@@ -131,6 +131,18 @@ pub struct TailArgs {
     /// Stop at the end instead of waiting for more.
     #[arg(long)]
     pub once: bool,
+    /// From where: the publisher's database, or the brokers that KAFKA_BROKERS names.
+    #[arg(long, default_value = "store")]
+    pub source: EventSource,
+}
+
+/// Where events are read.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EventSource {
+    /// In the database of their publisher: all that is committed, in the order of the positions.
+    Store,
+    /// From the brokers: what consumers get, in order per key.
+    Broker,
 }
 
 /// `events replay`

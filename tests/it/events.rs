@@ -249,6 +249,8 @@ fn a_topic_is_shown_from_where_one_likes() {
             &["tail", "--topic", "orders", "--from", "yesterday"],
             &["tail", "--topic", "letters"],
             &["tail", "--topic", "orders", "--key", "seven"],
+            &["tail", "--topic", "orders", "--source", "memory"],
+            &["tail", "--topic", "orders", "--source", "broker"],
             &["replay", "--service", "orders", "--projection", "offers"],
             &["replay", "--service", "inventory", "--projection", "stock"],
         ] {

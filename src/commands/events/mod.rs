@@ -1,6 +1,8 @@
 //! `viscount events`: looking at topics, and making of them anew what is made of them.
 
 mod begin;
+#[cfg(feature = "kafka")]
+mod broker;
 mod replay;
 mod tail;
 

@@ -1,4 +1,5 @@
-//! `viscount events tail`: a topic's events, as they are and as they come, from the database of their publisher.
+//! `viscount events tail`: a topic's events, as they are and as they come, from the database of
+//! their publisher or from the brokers.
 
 use std::{
     io::{self, Write as _},
@@ -12,7 +13,7 @@ use viscount_chassis::{config::Env, masking::masked_json, store::EventStore};
 use viscount_contracts::Envelope;
 
 use crate::{
-    cli::{Decode, TailArgs},
+    cli::{Decode, EventSource, TailArgs},
     failure::Failure,
     home::Home,
     stack::{Attached, Part},
@@ -26,8 +27,20 @@ pub async fn run(args: TailArgs, env: &Env) -> Result<(), Failure> {
     let home = Home::open(env)?;
     let attached = Attached::open(env, &home).await?;
     let pool = PgPool::connect(&attached.url(Part::publishing(args.topic))).await?;
+    let store = EventStore::new(args.topic, pool.clone());
+    let tail = async {
+        match args.source {
+            EventSource::Store => tail(&args, &store).await,
+            #[cfg(feature = "kafka")]
+            EventSource::Broker => super::broker::tail(&args, &store, &pool, env).await,
+            #[cfg(not(feature = "kafka"))]
+            EventSource::Broker => Err(Failure::Usage(
+                "--source broker: this program was built without the feature kafka".to_owned(),
+            )),
+        }
+    };
     let outcome = tokio::select! {
-        outcome = tail(&args, EventStore::new(args.topic, pool.clone())) => outcome,
+        outcome = tail => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     pool.close().await;
@@ -35,19 +48,14 @@ pub async fn run(args: TailArgs, env: &Env) -> Result<(), Failure> {
     outcome
 }
 
-async fn tail(args: &TailArgs, store: EventStore) -> Result<(), Failure> {
-    let mut position = args.from.behind(&store).await?;
+async fn tail(args: &TailArgs, store: &EventStore) -> Result<(), Failure> {
+    let mut position = args.from.behind(store).await?;
     loop {
         let events = store.log(position, PAGE).await?;
         for event in &events {
             position = event.position;
-            if args.key.is_some_and(|key| key != event.key) {
-                continue;
-            }
-            match print(event, args.decode) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                Err(error) => return Err(Failure::doing("standard output", error)),
+            if !show(args, event)? {
+                return Ok(());
             }
         }
         match events.is_empty() {
@@ -55,6 +63,18 @@ async fn tail(args: &TailArgs, store: EventStore) -> Result<(), Failure> {
             true => tokio::time::sleep(LOOK).await,
             false => {}
         }
+    }
+}
+
+/// Prints an event, unless it is of another key; false when nobody reads any more.
+pub fn show(args: &TailArgs, event: &Envelope) -> Result<bool, Failure> {
+    if args.key.is_some_and(|key| key != event.key) {
+        return Ok(true);
+    }
+    match print(event, args.decode) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::doing("standard output", error)),
     }
 }
 
