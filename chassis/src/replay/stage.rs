@@ -11,7 +11,7 @@ const OF_EVERY_SERVICE: [&str; 3] = ["events", "log_head", "inbox"];
 /// name, so from here on whatever this connection writes without naming a schema goes there.
 pub async fn set(connection: &mut PgConnection, replay: &dyn Replay) -> Result<(), sqlx::Error> {
     connection
-        .execute("set temp_buffers = '64MB'; set lock_timeout = '10s'; set statement_timeout = '10min'")
+        .execute("set temp_buffers = '64MB'; set lock_timeout = '5s'; set statement_timeout = '10min'")
         .await?;
     let own = replay.tables().iter().map(|table| table.name);
     for table in own.chain(replay.others().iter().copied()).chain(OF_EVERY_SERVICE) {
