@@ -7,7 +7,7 @@ use uuid::Uuid;
 use viscount_chassis::auth::Role;
 use viscount_contracts::{Currency, Topic};
 
-use crate::stack::Part;
+use crate::{commands::Begin, stack::Part};
 
 /// First Viscount: an order platform that does not oversell, charge twice or lose an accepted order.
 #[derive(Debug, Parser)]
@@ -37,7 +37,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Sign an access token with the local development key.
     Token(TokenArgs),
-    /// Look at events.
+    /// Look at events, and make projections anew from them.
     Events {
         /// What to do with them.
         #[command(subcommand)]
@@ -103,23 +103,60 @@ pub struct TokenArgs {
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
     /// Print events and go on as they come.
-    Tail {
-        /// Which topic: orders, inventory, payments, catalog, identity.
-        #[arg(long)]
-        topic: Topic,
-        /// Begin behind this position.
-        #[arg(long, default_value_t = 0)]
-        from: i64,
-        /// Only of this aggregate.
-        #[arg(long)]
-        key: Option<Uuid>,
-        /// How to show an event's data.
-        #[arg(long, default_value = "json")]
-        decode: Decode,
-        /// Stop at the end instead of waiting for more.
-        #[arg(long)]
-        once: bool,
-    },
+    Tail(TailArgs),
+    /// Make a projection anew from the events alone, and put right what differs; the platform may be running.
+    Replay(ReplayArgs),
+}
+
+/// `events tail`
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Which topic: orders, inventory, payments, catalog, identity.
+    #[arg(long)]
+    pub topic: Topic,
+    /// Where to begin: behind a position, at the `beginning`, at the `end`, or at a time (RFC 3339).
+    #[arg(
+        long,
+        default_value = "beginning",
+        value_name = "POSITION|beginning|end|TIME",
+        allow_negative_numbers = true
+    )]
+    pub from: Begin,
+    /// Only of this aggregate.
+    #[arg(long)]
+    pub key: Option<Uuid>,
+    /// How to show an event's data.
+    #[arg(long, default_value = "json")]
+    pub decode: Decode,
+    /// Stop at the end instead of waiting for more.
+    #[arg(long)]
+    pub once: bool,
+    /// From where: the publisher's database, or the brokers that KAFKA_BROKERS names.
+    #[arg(long, default_value = "store")]
+    pub source: EventSource,
+}
+
+/// Where events are read.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EventSource {
+    /// In the database of their publisher: all that is committed, in the order of the positions.
+    Store,
+    /// From the brokers: what consumers get, in order per key.
+    Broker,
+}
+
+/// `events replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Whose: orders, payments, catalog.
+    #[arg(long)]
+    pub service: Topic,
+    /// Which: orders or price-book of orders, payments of payments, products of catalog.
+    #[arg(long)]
+    pub projection: String,
+    /// Only tell what differs.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `dlq`
@@ -172,8 +209,10 @@ pub struct DlqWhich {
 /// How to show an event's data.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Decode {
-    /// As JSON.
+    /// As JSON, payment tokens and addresses masked.
     Json,
+    /// The whole event in the JSON event format of CloudEvents, its bytes in base64 and nothing masked.
+    Raw,
     /// Not at all.
     None,
 }

@@ -16,6 +16,7 @@ pub mod masking;
 pub mod open_files;
 pub mod ports;
 pub mod problem;
+pub mod replay;
 pub mod resilience;
 pub mod service;
 pub mod store;

@@ -17,17 +17,20 @@
 #![allow(clippy::expect_used, reason = "a test without its surroundings has nothing else to say")]
 
 use std::{
+    fs,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::Timestamp;
 use sqlx::{PgConnection, migrate::Migrator};
 use uuid::Uuid;
 use viscount_actors::{Intensity, Supervisor};
-use viscount_contracts::{Event, EventId, Topic, UserId};
+use viscount_contracts::{Envelope, Event, EventId, Topic, UserId};
 
 use crate::{
     auth::{Role, testing::TestIssuer},
@@ -185,5 +188,42 @@ impl Writer for EventsOnly {
             .fetch_one(connection)
             .await?;
         sqlx::Row::try_get(&row, 0)
+    }
+}
+
+/// The recorded events of a topic, one list for each version that has published: see `contracts/testdata`. With each list
+/// comes the folder of its version.
+///
+/// # Panics
+/// When there are none, or what is there cannot be read.
+pub fn recorded_events(topic: Topic) -> Vec<(PathBuf, Vec<Envelope>)> {
+    let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/testdata");
+    let mut found = Vec::new();
+    for version in fs::read_dir(versions).expect("recorded events").flatten().map(|entry| entry.path()) {
+        let file = version.join("events").join(topic.service()).with_extension("jsonl");
+        if let Ok(lines) = fs::read_to_string(file) {
+            found.push((version, lines.lines().map(|line| recorded(topic, line)).collect()));
+        }
+    }
+    assert!(!found.is_empty(), "recorded events of {topic}");
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    found
+}
+
+/// One line: the JSON event format of CloudEvents.
+fn recorded(topic: Topic, line: &str) -> Envelope {
+    let event: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    let text = |name: &str| event[name].as_str().expect(name).to_owned();
+    let number = |name: &str| event[name].as_i64().expect(name);
+    Envelope {
+        id: text("id").parse().expect("id"),
+        topic,
+        position: number("position"),
+        key: text("subject").parse().expect("subject"),
+        version: i32::try_from(number("version")).expect("version"),
+        kind: topic.kind(text("type")),
+        occurred_at: text("time").parse().expect("time"),
+        traceparent: event["traceparent"].as_str().map(str::to_owned),
+        data: BASE64.decode(text("data_base64")).expect("data_base64").into(),
     }
 }

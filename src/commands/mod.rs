@@ -18,6 +18,8 @@ use viscount_chassis::{
     telemetry::{self, LogFormat, LogOutput, TelemetryConfig},
 };
 
+pub use events::Begin;
+
 use crate::{
     cli::{Cli, Command},
     failure::Failure,

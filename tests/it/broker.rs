@@ -1,5 +1,7 @@
 //! The whole platform on a real broker that is away at the start, comes, dies, and comes back.
 
+use std::collections::BTreeSet;
+
 use reqwest::StatusCode;
 use serde_json::Value;
 use viscount_chassis::devkafka::testing::{on_a_blocking_thread, own_broker, prefix, wanted};
@@ -50,6 +52,22 @@ fn orders_are_accepted_without_the_broker_and_completed_when_it_is_back() {
             assert_eq!(platform.until_final(&buyer, order).await, "completed");
         }
         assert!(!platform.has_died());
+
+        // The brokers have what the database has, in any order of keys, and some perhaps twice.
+        let shown = async |source: &str| {
+            let arguments =
+                ["events", "tail", "--topic", "orders", "--decode", "none", "--once", "--source", source];
+            let output = platform.run(&arguments).await;
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+            said.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let committed = shown("store").await;
+        assert!(committed.len() >= 3 * accepted.len());
+        eventually("everything on the brokers", || async {
+            (shown("broker").await == committed).then_some(())
+        })
+        .await;
         platform.audit().await;
     });
 }

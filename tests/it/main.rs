@@ -8,6 +8,7 @@ mod contention;
 mod demo;
 mod dlq;
 mod documents;
+mod events;
 mod killing;
 mod outage;
 mod platform;

@@ -75,6 +75,11 @@ pub struct Batch<'a, P> {
 }
 
 impl<'a, P> Batch<'a, P> {
+    /// These, written together.
+    pub(crate) fn of(entries: &'a [&'a Entry<P>]) -> Self {
+        Self { entries }
+    }
+
     /// The entries, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &'a Entry<P>> + use<'a, P> {
         self.entries.iter().copied()

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use jiff_sqlx::Timestamp as SqlTimestamp;
+use jiff::Timestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
@@ -61,6 +62,46 @@ impl EventStore {
     /// The position of the newest event; 0 when there is none.
     pub async fn head(&self) -> Result<i64, sqlx::Error> {
         sqlx::query_scalar("select position from log_head").fetch_one(&self.pool).await
+    }
+
+    /// At most `limit` events up to position `head`, stream by stream, behind this version of this stream.
+    pub async fn by_stream(
+        &self,
+        after: (Uuid, i32),
+        head: i64,
+        limit: i64,
+    ) -> Result<Vec<Envelope>, sqlx::Error> {
+        sqlx::query(
+            "select position, stream, version, event_id, kind, data, occurred_at, traceparent
+             from events where (stream, version) > ($1, $2) and position <= $3 order by stream, version limit $4",
+        )
+        .bind(after.0)
+        .bind(after.1)
+        .bind(head)
+        .bind(limit)
+        .try_map(|row| self.envelope(&row))
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    /// The streams that have an event behind position `after` and not behind `head`.
+    pub async fn changed(&self, after: i64, head: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+        sqlx::query_scalar("select distinct stream from events where position > $1 and position <= $2")
+            .bind(after)
+            .bind(head)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// The position before the first event that happened at this moment or later; the newest position when there is none.
+    /// Reads all events, for people and tools.
+    pub async fn before(&self, moment: Timestamp) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar(
+            "select coalesce((select min(position) - 1 from events where occurred_at >= $1), position) from log_head",
+        )
+        .bind(moment.to_sqlx())
+        .fetch_one(&self.pool)
+        .await
     }
 
     /// For each of these (stream, version): the id of the event that is there, if any.

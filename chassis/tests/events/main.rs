@@ -10,4 +10,5 @@ mod embedded;
 mod kafka;
 mod keys;
 mod redriving;
+mod replaying;
 mod wire;

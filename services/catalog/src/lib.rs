@@ -24,6 +24,7 @@ pub mod domain;
 mod http;
 mod ingress;
 mod metrics;
+mod replay;
 mod store;
 
 use sqlx::migrate::Migrator;
@@ -36,6 +37,7 @@ use viscount_chassis::{
 use viscount_contracts::Topic;
 
 pub use config::Config;
+pub use replay::projections;
 
 use crate::{catalog::Catalog, ingress::ToCatalog, store::CatalogWriter};
 

@@ -29,6 +29,7 @@ pub mod domain;
 mod http;
 mod ingress;
 mod metrics;
+mod replay;
 mod store;
 mod stream;
 mod view;
@@ -47,6 +48,7 @@ use viscount_chassis::{
 use viscount_contracts::Topic;
 
 pub use config::Config;
+pub use replay::projections;
 
 use crate::{
     actors::{Env, EnvInner, OrderActor},

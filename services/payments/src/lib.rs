@@ -28,6 +28,7 @@ mod http;
 mod ingress;
 mod metrics;
 pub mod provider;
+mod replay;
 pub mod simulator;
 mod store;
 
@@ -45,6 +46,7 @@ use viscount_chassis::{
 use viscount_contracts::Topic;
 
 pub use config::Config;
+pub use replay::projections;
 
 use crate::{
     actors::{Chaser, ChaserSpec, Nudge, PaymentActor, PaymentEnv, PaymentEnvInner},

@@ -11,7 +11,7 @@ mod row;
 mod search;
 mod writer;
 
-pub use events::entry_events;
+pub use events::{entry_events, stored_event};
 pub use list::{Filter, ListCursor, Sort, list};
 pub use load::{Category, categories, known, load, sku_taken};
 pub use row::Listed;

@@ -113,7 +113,7 @@ fn builds_on_earlier(event: &Envelope) -> bool {
 
 impl Change {
     /// What an event changes, given what was known of its product; `None` when nothing.
-    fn of(event: &Envelope, known: Option<Offer>) -> Result<Option<Self>, DecodeError> {
+    pub fn of(event: &Envelope, known: Option<Offer>) -> Result<Option<Self>, DecodeError> {
         let product = ProductId::from(event.key);
         let offer = match event.kind.as_ref() {
             ProductCreated::KIND => {

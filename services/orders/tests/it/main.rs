@@ -5,4 +5,5 @@ mod app;
 mod bad_input;
 mod idempotency;
 mod life;
+mod recorded;
 mod stream;

@@ -98,7 +98,7 @@ pub fn restore(order: OrderId, events: &[Envelope]) -> Result<Payment, DecodeErr
 }
 
 /// The core's event in an envelope of the payments topic; `None` when it is of a kind that this program does not know.
-fn decode(envelope: &Envelope) -> Result<Option<Event>, DecodeError> {
+pub fn decode(envelope: &Envelope) -> Result<Option<Event>, DecodeError> {
     let event = if envelope.is::<proto::PaymentProcessed>() {
         let event: proto::PaymentProcessed = envelope.decode()?;
         Event::Processed {

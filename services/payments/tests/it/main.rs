@@ -4,6 +4,7 @@
 mod app;
 mod cancelling;
 mod reading;
+mod recorded;
 mod refunds;
 mod replicas;
 mod simulator;
