@@ -19,7 +19,7 @@ use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
-use crate::failpoint;
+use crate::{dead_letters::Tries, failpoint};
 
 /// An event in hand, and where it came from.
 pub(super) struct Item {
@@ -108,28 +108,26 @@ pub(super) async fn attempts<H: Handler>(
     handler: &H,
     event: &Arc<Envelope>,
 ) -> Result<(), Failure> {
-    let mut poisonous = 0;
+    let (mut poisonous, mut tries) = (0, Tries::default());
     let mut pause = spec.first_pause;
     loop {
         failpoint!("consumer.before-handle");
         let handling = AssertUnwindSafe(async { handler.handle(event.clone()).await }).catch_unwind();
-        let error = match handling.await {
+        let poison = match handling.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(HandleError::Away(reason))) => {
                 tracing::debug!(consumer = spec.consumer, %reason, "event waits");
-                reason
+                None
             }
-            Ok(Err(HandleError::Poison(reason))) => {
-                poisonous += 1;
-                reason
-            }
-            Err(_) => {
-                poisonous += 1;
-                "the handler panicked".to_owned()
-            }
+            Ok(Err(HandleError::Poison(reason))) => Some(reason),
+            Err(_) => Some("the handler panicked".to_owned()),
         };
-        if poisonous >= spec.attempts {
-            return Err(Failure { attempts: poisonous, error });
+        if let Some(reason) = poison {
+            poisonous += 1;
+            tries.note(&reason);
+            if poisonous >= spec.attempts {
+                return Err(Failure { attempts: poisonous, tries });
+            }
         }
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(spec.longest_pause);

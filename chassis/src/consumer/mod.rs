@@ -7,6 +7,8 @@
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
 //! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
 //!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
+//! - A message in which there is no event is kept as it came before its offset passes ([`unreadable`]). Nobody knows its
+//!   key for sure, so nothing waits for it.
 //! - What is saved is the contiguous finished prefix of each partition. After a crash some events come again: the inbox
 //!   in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
 //! - A partition that goes to another member is let go when nothing of it is being handled any more, or when its time is
@@ -17,10 +19,11 @@ mod intake;
 mod lanes;
 mod progress;
 mod redrive;
+mod unreadable;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
 use viscount_actors::{Restart, Supervisor};
@@ -34,6 +37,7 @@ use self::{
     redrive::Redrives,
 };
 use crate::{
+    dead_letters::Tries,
     failpoint,
     log::{Batch, Delivery, EventLog, LogError, Member, Place, Revoked, Subscription},
 };
@@ -128,7 +132,7 @@ pub fn start<H: Handler>(
         async move {
             // An outage is waited for, not escalated: only a panic or a refusal counts as a failure of the task.
             loop {
-                match run(&spec, &pool, log.as_ref(), &handler).await {
+                match run(&spec, &pool, &log, &handler).await {
                     Err(error) if !error.is_away() => return Err(error),
                     Err(error) => {
                         tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
@@ -152,7 +156,7 @@ fn pause_after(error: &ConsumerError) -> Duration {
 async fn run<H: Handler>(
     spec: &ConsumerSpec,
     pool: &PgPool,
-    log: &dyn EventLog,
+    log: &Arc<dyn EventLog>,
     handler: &Rc<H>,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
@@ -164,10 +168,11 @@ async fn run<H: Handler>(
         pool,
         handler,
         dead: DeadLetters::unknown(),
-        redrives: Redrives::new(spec, handler.clone(), pool.clone()),
+        redrives: Redrives::new(spec, handler.clone(), pool.clone(), log.clone()),
         place,
         partitions: Partitions::default(),
         lanes: Lanes::new(spec, handler.clone()),
+        unknown: counter!("consumer_unknown_events_total", &labels),
     };
     let mut leaving: Option<Revoked> = None;
     let mut saver = time::interval(SAVE_EVERY);
@@ -243,21 +248,28 @@ struct Work<'a, H: Handler> {
     place: Box<dyn Place>,
     partitions: Partitions,
     lanes: Lanes<H>,
+    /// Counts events of kinds that this program does not know: a newer one has published them.
+    unknown: Counter,
 }
 
 impl<H: Handler> Work<'_, H> {
-    async fn take_in(&mut self, batch: Batch) -> Result<(), ConsumerError> {
+    async fn take_in(&mut self, mut batch: Batch) -> Result<(), ConsumerError> {
         let (partition, through) = (batch.partition, batch.through);
-        let mut is_new = self.partitions.is_new(partition);
-        if is_new {
+        if let Some(first) = batch.first().filter(|_| self.partitions.is_new(partition)) {
             // Another member may have given up events of these keys.
             self.look().await?;
+            self.partitions.add(partition, first - 1);
+        }
+        let unreadable = batch.take_unreadable();
+        if !unreadable.is_empty() {
+            unreadable::keep(self.pool, self.spec, &unreadable).await?;
+            self.dead.look_again();
         }
         for (offset, event) in batch.into_records() {
-            if std::mem::take(&mut is_new) {
-                self.partitions.add(partition, offset - 1);
-            }
             if !self.handler.wants(&event) {
+                if !event.kind_is_known() {
+                    self.unknown.increment(1);
+                }
                 continue;
             }
             if self.dead.holds(event.key) {
@@ -319,10 +331,15 @@ struct Done {
 /// Why an event is given up.
 struct Failure {
     attempts: u32,
-    error: String,
+    tries: Tries,
 }
 
 impl Failure {
+    /// The last reason.
+    fn error(&self) -> &str {
+        self.tries.error()
+    }
+
     /// As the table counts them.
     fn attempts(&self) -> i32 {
         i32::try_from(self.attempts).unwrap_or(i32::MAX)

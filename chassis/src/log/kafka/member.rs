@@ -45,7 +45,16 @@ pub(super) fn join(
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
     let upkeep = Box::new(|_: &BaseConsumer<Context>| {});
-    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep, told: None };
+    let polling = Polling {
+        consumer,
+        shared: shared.clone(),
+        topic,
+        name,
+        gaps,
+        hands_over_unreadable: true,
+        upkeep,
+        told: None,
+    };
     let poller = polling.start(live)?;
     Ok(Subscription { deliveries: Box::new(Joined(poller)), place: Box::new(GroupPlace(shared)) })
 }
