@@ -174,3 +174,7 @@ fn text<'a>(name: &str, value: Option<&'a [u8]>) -> Result<&'a str, String> {
 fn parsed<T: str::FromStr>(name: &str, value: Option<&[u8]>) -> Result<T, String> {
     text(name, value)?.parse().map_err(|_| format!("{name} cannot be read"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
