@@ -81,6 +81,12 @@ impl DeadLetters {
         time::sleep_until(self.look).await;
     }
 
+    /// A message was kept that could not be read.
+    pub(super) fn has_unreadable(&mut self) {
+        self.has_unreadable = true;
+        self.look_again();
+    }
+
     /// Not now, but before long.
     pub(super) fn look_again(&mut self) {
         let nothing = self.keys.is_empty() && !self.has_unreadable;

@@ -263,7 +263,7 @@ impl<H: Handler> Work<'_, H> {
         let unreadable = batch.take_unreadable();
         if !unreadable.is_empty() {
             unreadable::keep(self.pool, self.spec, &unreadable).await?;
-            self.dead.look_again();
+            self.dead.has_unreadable();
         }
         for (offset, event) in batch.into_records() {
             if !self.handler.wants(&event) {

@@ -103,6 +103,7 @@ async fn round(
     };
     let is_more = letters.len() >= AT_ONCE;
     let sent: Vec<_> = letters.iter().map(|letter| post.send(wire::outgoing(letter))).collect();
+    let mut refused = None;
     for (letter, receipt) in letters.iter().zip(sent) {
         let arrived = match receipt {
             Ok(receipt) => receipt.arrived().await,
@@ -115,11 +116,17 @@ async fn round(
                 let (consumer, id) = (letter.consumer(), letter.id());
                 tracing::error!(topic = topic.name(), consumer, %id, "a letter is too large for its topic; only its row has it");
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                refused.get_or_insert(error);
+                continue;
+            }
         }
         timeout(ANSWER, dead_letters::note_published(pool, letter)).await??;
     }
-    Ok(is_more)
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(is_more),
+    }
 }
 
 async fn end(inner: &Inner, post: Option<Post>) {
