@@ -18,10 +18,10 @@ use rdkafka::{
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
-use crate::log::{RawHeader, RawMessage};
-
-/// What the headers and the key of an event weigh at most, next to its data: generous.
-const AROUND: usize = 1_024;
+use crate::{
+    log::{RawHeader, RawMessage},
+    store::AROUND,
+};
 
 /// How long a trace context may be: more than twice what it is today.
 const LONGEST_TRACE: usize = 128;
