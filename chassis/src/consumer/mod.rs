@@ -7,7 +7,7 @@
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
 //! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
 //!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
-//! - A message in which there is no event is kept as it came before its offset passes ([`unreadable`]). Nobody knows its
+//! - A message in which there is no event is kept as it came before its offset passes. Nobody knows its
 //!   key for sure, so nothing waits for it.
 //! - What is saved is the contiguous finished prefix of each partition. After a crash some events come again: the inbox
 //!   in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
