@@ -41,7 +41,7 @@ impl DeadLetters {
         let began = Instant::now();
         let rows = sqlx::query(
             "select key,
-                    bool_or(state = 'redriving') or not bool_or(state = 'dead') as due,
+                    (array_agg(state order by position))[1] <> 'dead' as due,
                     count(*) filter (where state <> 'parked') as letters,
                     extract(epoch from now() - min(recorded_at) filter (where state <> 'parked'))::float8 as age
              from dead_letters where consumer = $1 and topic = $2 group by key

@@ -77,14 +77,24 @@ impl<H: Handler> Lanes<H> {
             Err(_) => return None,
         };
         if done.result.is_ok() {
-            match self.waiting.get_mut(&done.event.key).and_then(VecDeque::pop_front) {
-                Some(follower) => self.run(follower),
-                None => {
-                    self.waiting.remove(&done.event.key);
-                }
-            }
+            self.go_on(done.event.key);
         }
         Some(done)
+    }
+
+    /// Begins with what waited behind an event that is through.
+    pub(super) fn go_on(&mut self, key: Uuid) {
+        match self.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
+            Some(follower) => self.run(follower),
+            None => {
+                self.waiting.remove(&key);
+            }
+        }
+    }
+
+    /// True while an event of this key is running.
+    pub(super) fn is_busy(&self, key: Uuid) -> bool {
+        self.waiting.contains_key(&key)
     }
 
     /// Closes the lane of a key whose event was given up, and gives what waited behind it.

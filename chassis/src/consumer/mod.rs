@@ -160,6 +160,9 @@ async fn run<H: Handler>(
     handler: &Rc<H>,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
+    let mut dead = DeadLetters::unknown();
+    // Before anything else: without its database a member would only disturb the others of its group.
+    dead.look(pool, spec).await?;
     let member = Member { consumer: spec.consumer, topic: spec.topic, pool: pool.clone() };
     let Subscription { deliveries, place } = log.subscribe(member).await?;
     let mut intake = Intake::new(deliveries);
@@ -167,7 +170,7 @@ async fn run<H: Handler>(
         spec,
         pool,
         handler,
-        dead: DeadLetters::unknown(),
+        dead,
         redrives: Redrives::new(spec, handler.clone(), pool.clone(), log.clone()),
         place,
         partitions: Partitions::default(),
@@ -193,13 +196,22 @@ async fn run<H: Handler>(
             Some(done) = work.lanes.next() => {
                 failpoint!("consumer.after-handle");
                 handled.record(done.since.elapsed().as_secs_f64());
-                if let Err(failure) = done.result {
-                    counter!("consumer_dead_letters_total", &labels).increment(1);
-                    work.give_up(&done.event, &failure).await?;
+                match done.result {
+                    Err(failure) if work.partitions.is_ours(done.slot) => {
+                        counter!("consumer_dead_letters_total", &labels).increment(1);
+                        work.give_up(&done.event, &failure).await?;
+                    }
+                    // Whose partition it is now decides what becomes of it.
+                    Err(failure) => {
+                        let (event, error) = (done.event.id, failure.error());
+                        tracing::info!(consumer = spec.consumer, topic = %spec.topic, %event, error, "left to another member");
+                        work.lanes.go_on(done.event.key);
+                    }
+                    Ok(()) => {}
                 }
                 work.partitions.done(done.slot);
             }
-            delivery = intake.next(room), if intake.wants(room) && leaving.is_none() => match delivery? {
+            delivery = intake.next(room), if leaving.is_none() => match delivery? {
                 Delivery::Events(batch) => {
                     if let Some(last) = batch.last() {
                         read.set(last.position as f64);
@@ -257,12 +269,14 @@ impl<H: Handler> Work<'_, H> {
         let (partition, through) = (batch.partition, batch.through);
         if let Some(first) = batch.first().filter(|_| self.partitions.is_new(partition)) {
             // Another member may have given up events of these keys.
-            self.look().await?;
+            if patiently(self.spec, async || self.dead.look(self.pool, self.spec).await).await? {
+                self.redrives.begin();
+            }
             self.partitions.add(partition, first - 1);
         }
         let unreadable = batch.take_unreadable();
         if !unreadable.is_empty() {
-            unreadable::keep(self.pool, self.spec, &unreadable).await?;
+            patiently(self.spec, async || unreadable::keep(self.pool, self.spec, &unreadable).await).await?;
             self.dead.has_unreadable();
         }
         for (offset, event) in batch.into_records() {
@@ -272,8 +286,9 @@ impl<H: Handler> Work<'_, H> {
                 }
                 continue;
             }
-            if self.dead.holds(event.key) {
-                self.dead.park(self.pool, self.spec, &event).await?;
+            // What is in hand of a key already is older, and goes first.
+            if self.dead.holds(event.key) && !self.lanes.is_busy(event.key) {
+                patiently(self.spec, async || self.dead.park(self.pool, self.spec, &event).await).await?;
             } else {
                 let slot = self.partitions.begin(partition, offset);
                 self.lanes.push(Item { slot, event });
@@ -311,6 +326,27 @@ impl<H: Handler> Work<'_, H> {
 
     fn may_let_go(&self, revoked: &Revoked) -> bool {
         self.partitions.are_idle(&revoked.partitions) || revoked.deadline <= Instant::now()
+    }
+}
+
+/// How long a database that is away is waited for with a batch in hand, until the group is left.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the database, again while it is away. To leave the group for a short outage, and to join it again, would disturb the
+/// other members each time.
+async fn patiently<T>(
+    spec: &ConsumerSpec,
+    mut ask: impl AsyncFnMut() -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if crate::store::is_unavailable(&error) && began.elapsed() < PATIENCE => {
+                tracing::debug!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer waits for its database");
+                time::sleep(spec.first_pause.mul_f64(rand::random_range(0.5..1.5))).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

@@ -151,6 +151,12 @@ pub struct Subscription {
 pub trait Deliveries: Send {
     /// Waits until there is something, and gives at most `max` events. Dropping the future loses nothing.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Delivery, LogError>>;
+
+    /// The same for a member that has no room for events: it still has to hear of partitions that go. Never, from a log
+    /// without partitions.
+    fn revoked(&mut self) -> BoxFuture<'_, Result<Delivery, LogError>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Where a group stands.

@@ -99,6 +99,8 @@ pub(super) struct Poller {
 impl Drop for Poller {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
+        // The thread may be waiting until partitions that go have been let go.
+        self.shared.queues.lock().end();
     }
 }
 

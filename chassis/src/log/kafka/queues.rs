@@ -71,13 +71,22 @@ impl Queues {
         self.failure.get_or_insert(failure);
     }
 
-    /// What comes next, of one partition after the other.
+    /// Nobody takes what is left; who waits for an answer has it.
+    pub(super) fn end(&mut self) {
+        self.partitions.clear();
+        self.revoked.clear();
+    }
+
+    /// What comes next, of one partition after the other; no events when `max` is 0.
     pub(super) fn next(&mut self, max: usize) -> Next {
         if let Some(revoked) = self.revoked.pop_front() {
             return Next::Revoked(revoked);
         }
         if let Some(failure) = &self.failure {
             return Next::Failure(failure.clone());
+        }
+        if max == 0 {
+            return Next::Nothing;
         }
         let waits = |waiting: &Waiting| !waiting.records.is_empty();
         let behind =
