@@ -1,16 +1,9 @@
 //! Members that share the work of a group.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
 use viscount_chassis::{
     consumer::{ConsumerSpec, HandleError, Handler},
@@ -126,10 +119,10 @@ fn a_member_that_gives_up_is_replaced() {
     });
 }
 
-/// Can handle nothing until what it needs is there.
+/// Can finish nothing until what it needs is there.
 #[derive(Clone, Default)]
 struct Needy {
-    is_there: Arc<AtomicBool>,
+    is_there: Arc<watch::Sender<bool>>,
     tried: Arc<Mutex<BTreeSet<Uuid>>>,
     handled: Arc<Mutex<BTreeSet<(Uuid, i32)>>>,
 }
@@ -142,10 +135,8 @@ impl Handler for Needy {
     fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
         let needy = self.clone();
         async move {
-            if !needy.is_there.load(Ordering::Acquire) {
-                needy.tried.lock().insert(event.key);
-                return Err(HandleError::Away("not there".into()));
-            }
+            needy.tried.lock().insert(event.key);
+            let _ = needy.is_there.subscribe().wait_for(|is_there| *is_there).await;
             needy.handled.lock().insert((event.key, event.version));
             Ok(())
         }
@@ -169,7 +160,7 @@ fn a_member_with_full_hands_does_not_begin_what_has_gone_to_another() {
         eventually(|| async { (needy.tried.lock().len() >= 14).then_some(()) }).await;
         let other = hall.member(&bed.pool, &notes);
         eventually(|| async { (notes.count() > 0).then_some(()) }).await;
-        needy.is_there.store(true, Ordering::Release);
+        needy.is_there.send_replace(true);
         let all = || async {
             let mut handled = needy.handled.lock().clone();
             handled.extend(notes.all());
