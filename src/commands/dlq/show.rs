@@ -76,7 +76,8 @@ fn of_message(service: Topic, kept: &UnreadableMessage, raw: bool) -> Vec<String
     rows.add("message", kept.id);
     rows.add("consumer", of(service, &kept.consumer));
     rows.add("topic", format!("{} partition {} offset {}", kept.topic, kept.partition, kept.offset));
-    rows.add("key", kept.key.as_deref().unwrap_or("none"));
+    // Whoever wrote this may have meant the terminal.
+    rows.add("key", kept.key.as_deref().unwrap_or("none").escape_debug());
     rows.add("is", kept.kind);
     if let Some(at) = kept.produced_at {
         rows.add("produced", at);
@@ -84,7 +85,7 @@ fn of_message(service: Topic, kept: &UnreadableMessage, raw: bool) -> Vec<String
     rows.add("state", format!("{:?}", kept.state).to_lowercase());
     rows.add("since", format!("{}, {} ago", kept.recorded_at, age(kept.recorded_at)));
     rows.add_tries(kept.attempts, &kept.errors);
-    rows.add("trace", kept.trace_id.as_deref().unwrap_or("none"));
+    rows.add("trace", kept.trace_id.as_deref().unwrap_or("none").escape_debug());
     for RawHeader { name, value } in &kept.message.headers {
         let (name, value) = (name.as_deref().unwrap_or("(a name that is no text)"), value.as_deref());
         let value = match (raw, value) {
@@ -92,7 +93,7 @@ fn of_message(service: Topic, kept: &UnreadableMessage, raw: bool) -> Vec<String
             (true, Some(value)) => BASE64.encode(value),
             (false, Some(value)) => format!("{} bytes", value.len()),
         };
-        rows.add("header", format!("{name}: {value}"));
+        rows.add("header", format!("{}: {value}", name.escape_debug()));
     }
     match (raw, &kept.message.value) {
         (_, None) => rows.add("value", "none"),

@@ -57,23 +57,12 @@ fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
 
 /// The event in a message, or why there is none.
 pub(super) fn read(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Envelope, String> {
-    let mut attributes = Attributes::default();
-    if let Some(headers) = message.headers() {
-        for index in 0..headers.count() {
-            let Header { key, value } = header_at(headers, index).ok_or(NAMELESS)?;
-            attributes.note(key, value);
-        }
-    }
-    attributes.envelope(topic, message.payload().unwrap_or_default())
+    Attributes::of(message)?.envelope(topic, message.payload().unwrap_or_default())
 }
 
 /// The same for a message that was kept.
 pub(super) fn read_kept(topic: Topic, message: &RawMessage) -> Result<Envelope, String> {
-    let mut attributes = Attributes::default();
-    for RawHeader { name, value } in &message.headers {
-        attributes.note(name.as_deref().ok_or(NAMELESS)?, value.as_deref());
-    }
-    attributes.envelope(topic, message.value.as_deref().unwrap_or_default())
+    Attributes::of_kept(message)?.envelope(topic, message.value.as_deref().unwrap_or_default())
 }
 
 /// A message with every byte of it.
@@ -117,6 +106,25 @@ struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    fn of(message: &'a BorrowedMessage<'_>) -> Result<Self, String> {
+        let mut found = Self::default();
+        if let Some(headers) = message.headers() {
+            for index in 0..headers.count() {
+                let Header { key, value } = header_at(headers, index).ok_or(NAMELESS)?;
+                found.note(key, value);
+            }
+        }
+        Ok(found)
+    }
+
+    fn of_kept(message: &'a RawMessage) -> Result<Self, String> {
+        let mut found = Self::default();
+        for RawHeader { name, value } in &message.headers {
+            found.note(name.as_deref().ok_or(NAMELESS)?, value.as_deref());
+        }
+        Ok(found)
+    }
+
     fn note(&mut self, name: &str, value: Option<&'a [u8]>) {
         let place = match name {
             "ce_specversion" => &mut self.specversion,
