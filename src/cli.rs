@@ -173,8 +173,11 @@ pub enum DlqCommand {
     },
     /// Show one with its event; payment tokens and addresses are masked.
     Show {
-        /// The event's id.
+        /// The event's id, or that of an unreadable message.
         id: Uuid,
+        /// Every byte of an unreadable message, in base64. Nothing is masked.
+        #[arg(long)]
+        raw: bool,
     },
     /// Compare its event with the newest one of the same key.
     Diff {
@@ -190,13 +193,21 @@ pub enum DlqCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Give one up for good. What is parked behind it follows by itself, in order.
+    Discard {
+        /// The event's id, or that of an unreadable message.
+        id: Uuid,
+        /// Only at this consumer.
+        #[arg(long)]
+        consumer: Option<String>,
+    },
 }
 
 /// Which dead letters are meant.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub struct DlqWhich {
-    /// This event.
+    /// This event, or this unreadable message.
     pub id: Option<Uuid>,
     /// Those of this aggregate.
     #[arg(long)]

@@ -50,6 +50,12 @@ impl Envelope {
         self.topic == E::TOPIC && self.kind == E::KIND
     }
 
+    /// False for a kind that this program does not know: a newer one has published it.
+    pub fn kind_is_known(&self) -> bool {
+        matches!(self.kind, Cow::Borrowed(_))
+            || events::KINDS.iter().any(|(topic, kind)| *topic == self.topic && *kind == self.kind)
+    }
+
     /// The message inside.
     pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
         E::decode(self.data.as_ref()).map_err(|problem| self.unreadable::<E>(problem))

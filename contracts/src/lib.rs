@@ -16,4 +16,4 @@ pub use events::Event;
 pub use ids::*;
 pub use money::{Currency, Money, MoneyError};
 pub use quantity::{Quantity, QuantityError};
-pub use topic::{Retention, Topic, TopicSpec};
+pub use topic::{DeadLetterTopic, Retention, Topic, TopicSpec};

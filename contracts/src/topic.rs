@@ -85,6 +85,44 @@ pub enum Retention {
     Unlimited,
     /// The newest of each key, for ever: a topic of states.
     Compacted,
+    /// So many days: what is kept elsewhere.
+    Days(u16),
+}
+
+/// Where a service shows what its consumers could not handle: copies, for those who watch topics. The letters themselves are
+/// in the service's database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeadLetterTopic {
+    service: Topic,
+    name: &'static str,
+}
+
+impl DeadLetterTopic {
+    /// One for each service that consumes.
+    pub const ALL: [DeadLetterTopic; 4] = [
+        DeadLetterTopic { service: Topic::Catalog, name: "catalog.dlq.v1" },
+        DeadLetterTopic { service: Topic::Inventory, name: "inventory.dlq.v1" },
+        DeadLetterTopic { service: Topic::Orders, name: "orders.dlq.v1" },
+        DeadLetterTopic { service: Topic::Payments, name: "payments.dlq.v1" },
+    ];
+
+    /// How a broker should keep it. A letter is larger than the message in it.
+    pub const SPEC: TopicSpec = TopicSpec {
+        partitions: 1,
+        replicas: 3,
+        retention: Retention::Days(14),
+        max_message_bytes: 2_097_152,
+    };
+
+    /// That of the service which publishes `service`; `None` when it consumes nothing.
+    pub fn of(service: Topic) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.service == service)
+    }
+
+    /// The name on the wire: `<service>.dlq.v1`.
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
 }
 
 impl fmt::Display for Topic {

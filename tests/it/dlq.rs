@@ -99,5 +99,36 @@ fn letters_are_handed_back_and_a_death_in_the_middle_loses_and_doubles_nothing()
         })
         .await;
         platform.audit().await;
+
+        // A message without an event, as a broker may bring one.
+        let message = Uuid::now_v7().to_string();
+        platform
+            .alter_orders(format!(
+                "insert into unreadable_messages
+                    (consumer, id, topic, partition, message_offset, key, value, headers, bytes, state, attempts, error, errors)
+                 values ('orders', '{message}', 'payments.events.v1', 3, 17, null, 'hello', '[]', 5, 'dead', 1, 'no event',
+                    '[{{\"at\": \"2026-01-02T03:04:05Z\", \"attempts\": 1, \"error\": \"no event\"}}]')"
+            ))
+            .await;
+        let (_, listed) = platform.dlq(&["list"]).await;
+        assert!(
+            listed.contains("partition 3 offset 17 unreadable") && listed.ends_with("1 dead letters\n"),
+            "{listed}"
+        );
+        let (_, shown) = platform.dlq(&["show", &message]).await;
+        assert!(shown.contains("(1 times) no event") && !shown.contains("aGVsbG8="), "{shown}");
+        assert!(platform.dlq(&["show", &message, "--raw"]).await.1.contains("aGVsbG8="));
+        assert_eq!(platform.dlq(&["diff", &message]).await.0, 2);
+        assert_eq!(platform.dlq(&["redrive", &message]).await.0, 0);
+        eventually("a second try", || async {
+            let (_, shown) = platform.dlq(&["show", &message]).await;
+            (shown.contains("attempts  2") && shown.contains("only an engine with brokers")).then_some(())
+        })
+        .await;
+        assert!(!platform.run(&["audit", "--within", "30"]).await.status.success(), "somebody has to decide");
+        let (code, said) = platform.dlq(&["discard", &message]).await;
+        assert!(code == 0 && said.contains("is given up"), "{said}");
+        assert_eq!(platform.dlq(&["discard", &message]).await.0, 1);
+        platform.audit().await;
     });
 }

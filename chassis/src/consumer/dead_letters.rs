@@ -10,6 +10,7 @@ use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Failure};
+use crate::dead_letters::Tries;
 
 /// How often the table is looked at while keys are parked: this long a redrive waits to be begun.
 const LOOK: Duration = Duration::from_millis(250);
@@ -22,6 +23,8 @@ const SHARE: u32 = 20;
 /// The keys that have a dead letter. Their later events are parked.
 pub(super) struct DeadLetters {
     keys: HashSet<Uuid>,
+    /// True when messages are kept that could not be read.
+    has_unreadable: bool,
     /// When the table is to be looked at again.
     look: Instant,
 }
@@ -29,7 +32,7 @@ pub(super) struct DeadLetters {
 impl DeadLetters {
     /// Nothing is known yet; the first look is due at once.
     pub(super) fn unknown() -> Self {
-        Self { keys: HashSet::new(), look: Instant::now() }
+        Self { keys: HashSet::new(), has_unreadable: false, look: Instant::now() }
     }
 
     /// Reads again which keys are parked: those of other members, too. Keys whose rows are gone are free from now on, so
@@ -38,23 +41,35 @@ impl DeadLetters {
         let began = Instant::now();
         let rows = sqlx::query(
             "select key,
-                    bool_or(state = 'redriving') or not bool_or(state = 'dead') as due,
+                    (array_agg(state order by position))[1] <> 'dead' as due,
                     count(*) filter (where state <> 'parked') as letters,
                     extract(epoch from now() - min(recorded_at) filter (where state <> 'parked'))::float8 as age
-             from dead_letters where consumer = $1 and topic = $2 group by key",
+             from dead_letters where consumer = $1 and topic = $2 group by key
+             union all
+             select null, bool_or(state = 'redriving'), count(*),
+                    extract(epoch from now() - min(recorded_at))::float8
+             from unreadable_messages where consumer = $1 and topic = $2 having count(*) > 0",
         );
         let rows = rows.bind(spec.consumer).bind(spec.topic.name()).fetch_all(pool).await?;
         self.keys.clear();
-        let (mut is_due, mut letters, mut oldest) = (false, 0, 0.0_f64);
+        let (mut is_due, mut letters, mut unreadable, mut oldest) = (false, 0, 0, 0.0_f64);
         for row in &rows {
-            self.keys.insert(row.try_get("key")?);
             is_due |= row.try_get::<bool, _>("due")?;
-            letters += row.try_get::<i64, _>("letters")?;
             oldest = oldest.max(row.try_get::<Option<f64>, _>("age")?.unwrap_or_default());
+            let count: i64 = row.try_get("letters")?;
+            match row.try_get("key")? {
+                Some(key) => {
+                    self.keys.insert(key);
+                    letters += count;
+                }
+                None => unreadable += count,
+            }
         }
+        self.has_unreadable = unreadable > 0;
         let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
         gauge!("consumer_parked_keys", &labels).set(self.keys.len() as f64);
         gauge!("consumer_dead_letters_open", &labels).set(letters as f64);
+        gauge!("consumer_unreadable_messages_open", &labels).set(unreadable as f64);
         gauge!("consumer_dead_letter_oldest_seconds", &labels).set(oldest);
         self.look_again();
         self.look = self.look.max(began + SHARE * began.elapsed());
@@ -66,9 +81,16 @@ impl DeadLetters {
         time::sleep_until(self.look).await;
     }
 
+    /// A message was kept that could not be read.
+    pub(super) fn has_unreadable(&mut self) {
+        self.has_unreadable = true;
+        self.look_again();
+    }
+
     /// Not now, but before long.
     pub(super) fn look_again(&mut self) {
-        self.look = Instant::now() + if self.keys.is_empty() { GLANCE } else { LOOK };
+        let nothing = self.keys.is_empty() && !self.has_unreadable;
+        self.look = Instant::now() + if nothing { GLANCE } else { LOOK };
     }
 
     pub(super) fn holds(&self, key: Uuid) -> bool {
@@ -85,11 +107,11 @@ impl DeadLetters {
     ) -> Result<(), sqlx::Error> {
         tracing::error!(
             consumer = spec.consumer, topic = %spec.topic, event = %event.id, kind = %event.kind,
-            attempts = failure.attempts, error = %failure.error, "event became a dead letter"
+            attempts = failure.attempts, error = failure.error(), "event became a dead letter"
         );
         self.keys.insert(event.key);
         self.look_again();
-        record(pool, spec, event, "dead", failure.attempts(), &failure.error).await
+        record(pool, spec, event, "dead", failure.attempts(), failure.error(), &failure.tries).await
     }
 
     /// Keeps an event that came after a dead letter of its key.
@@ -99,7 +121,8 @@ impl DeadLetters {
         spec: &ConsumerSpec,
         event: &Arc<Envelope>,
     ) -> Result<(), sqlx::Error> {
-        record(pool, spec, event, "parked", 0, "waits behind a dead letter of its key").await
+        let why = "waits behind a dead letter of its key";
+        record(pool, spec, event, "parked", 0, why, &Tries::default()).await
     }
 }
 
@@ -110,11 +133,12 @@ async fn record(
     state: &str,
     attempts: i32,
     error: &str,
+    tries: &Tries,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into dead_letters
-            (consumer, event_id, topic, position, key, version, kind, data, occurred_at, traceparent, state, attempts, error)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            (consumer, event_id, topic, position, key, version, kind, data, occurred_at, traceparent, state, attempts, error, errors)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::jsonb)
          on conflict (consumer, event_id) do nothing",
     )
     .bind(spec.consumer)
@@ -130,6 +154,7 @@ async fn record(
     .bind(state)
     .bind(attempts)
     .bind(error)
+    .bind(tries.to_json())
     .execute(pool)
     .await?;
     Ok(())

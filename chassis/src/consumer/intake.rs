@@ -25,13 +25,14 @@ impl Intake {
         Self { deliveries: Some(deliveries), reading: JoinSet::new() }
     }
 
-    /// True when a read is under way, or may begin because there is room for what it brings.
-    pub(super) fn wants(&self, room: usize) -> bool {
-        room > 0 || self.deliveries.is_none()
-    }
-
-    /// What comes next, with not more events than there was room for when its read began. Dropping the future loses nothing.
+    /// What comes next, with not more events than there was room for when its read began: without room only what is no
+    /// event. Dropping the future loses nothing.
     pub(super) async fn next(&mut self, room: usize) -> Read {
+        if room == 0
+            && let Some(deliveries) = &mut self.deliveries
+        {
+            return deliveries.revoked().await;
+        }
         if let Some(mut deliveries) = self.deliveries.take() {
             self.reading.spawn(async move {
                 let read = deliveries.next(room.min(AT_ONCE)).await;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
-use crate::failpoint;
+use crate::{dead_letters::Tries, failpoint};
 
 /// An event in hand, and where it came from.
 pub(super) struct Item {
@@ -77,14 +77,24 @@ impl<H: Handler> Lanes<H> {
             Err(_) => return None,
         };
         if done.result.is_ok() {
-            match self.waiting.get_mut(&done.event.key).and_then(VecDeque::pop_front) {
-                Some(follower) => self.run(follower),
-                None => {
-                    self.waiting.remove(&done.event.key);
-                }
-            }
+            self.go_on(done.event.key);
         }
         Some(done)
+    }
+
+    /// Begins with what waited behind an event that is through.
+    pub(super) fn go_on(&mut self, key: Uuid) {
+        match self.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
+            Some(follower) => self.run(follower),
+            None => {
+                self.waiting.remove(&key);
+            }
+        }
+    }
+
+    /// True while an event of this key is running.
+    pub(super) fn is_busy(&self, key: Uuid) -> bool {
+        self.waiting.contains_key(&key)
     }
 
     /// Closes the lane of a key whose event was given up, and gives what waited behind it.
@@ -108,28 +118,26 @@ pub(super) async fn attempts<H: Handler>(
     handler: &H,
     event: &Arc<Envelope>,
 ) -> Result<(), Failure> {
-    let mut poisonous = 0;
+    let (mut poisonous, mut tries) = (0, Tries::default());
     let mut pause = spec.first_pause;
     loop {
         failpoint!("consumer.before-handle");
         let handling = AssertUnwindSafe(async { handler.handle(event.clone()).await }).catch_unwind();
-        let error = match handling.await {
+        let poison = match handling.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(HandleError::Away(reason))) => {
                 tracing::debug!(consumer = spec.consumer, %reason, "event waits");
-                reason
+                None
             }
-            Ok(Err(HandleError::Poison(reason))) => {
-                poisonous += 1;
-                reason
-            }
-            Err(_) => {
-                poisonous += 1;
-                "the handler panicked".to_owned()
-            }
+            Ok(Err(HandleError::Poison(reason))) => Some(reason),
+            Err(_) => Some("the handler panicked".to_owned()),
         };
-        if poisonous >= spec.attempts {
-            return Err(Failure { attempts: poisonous, error });
+        if let Some(reason) = poison {
+            poisonous += 1;
+            tries.note(&reason);
+            if poisonous >= spec.attempts {
+                return Err(Failure { attempts: poisonous, tries });
+            }
         }
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(spec.longest_pause);

@@ -7,6 +7,8 @@
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
 //! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
 //!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
+//! - A message in which there is no event is kept as it came before its offset passes. Nobody knows its
+//!   key for sure, so nothing waits for it.
 //! - What is saved is the contiguous finished prefix of each partition. After a crash some events come again: the inbox
 //!   in the effect's own transaction, and cores that are idempotent by nature, make that harmless.
 //! - A partition that goes to another member is let go when nothing of it is being handled any more, or when its time is
@@ -17,11 +19,12 @@ mod intake;
 mod lanes;
 mod progress;
 mod redrive;
+mod unreadable;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
 use viscount_actors::{Restart, Supervisor};
@@ -35,6 +38,7 @@ use self::{
     redrive::Redrives,
 };
 use crate::{
+    dead_letters::Tries,
     failpoint,
     log::{Batch, Delivery, EventLog, LogError, Member, Place, Revoked, Subscription},
 };
@@ -129,7 +133,7 @@ pub fn start<H: Handler>(
         async move {
             // An outage is waited for, not escalated: only a panic or a refusal counts as a failure of the task.
             loop {
-                match run(&spec, &pool, log.as_ref(), &handler).await {
+                match run(&spec, &pool, &log, &handler).await {
                     Err(error) if !error.is_away() => return Err(error),
                     Err(error) => {
                         tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
@@ -153,10 +157,13 @@ fn pause_after(error: &ConsumerError) -> Duration {
 async fn run<H: Handler>(
     spec: &ConsumerSpec,
     pool: &PgPool,
-    log: &dyn EventLog,
+    log: &Arc<dyn EventLog>,
     handler: &Rc<H>,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
+    let mut dead = DeadLetters::unknown();
+    // Before anything else: without its database a member would only disturb the others of its group.
+    dead.look(pool, spec).await?;
     let member = Member { consumer: spec.consumer, topic: spec.topic, pool: pool.clone() };
     let Subscription { deliveries, place } = log.subscribe(member).await?;
     let mut intake = Intake::new(deliveries);
@@ -164,11 +171,12 @@ async fn run<H: Handler>(
         spec,
         pool,
         handler,
-        dead: DeadLetters::unknown(),
-        redrives: Redrives::new(spec, handler.clone(), pool.clone()),
+        dead,
+        redrives: Redrives::new(spec, handler.clone(), pool.clone(), log.clone()),
         place,
         partitions: Partitions::default(),
         lanes: Lanes::new(spec, handler.clone()),
+        unknown: counter!("consumer_unknown_events_total", &labels),
     };
     let mut leaving: Option<Revoked> = None;
     let mut saver = time::interval(SAVE_EVERY);
@@ -190,13 +198,22 @@ async fn run<H: Handler>(
             Some(done) = work.lanes.next() => {
                 failpoint!("consumer.after-handle");
                 handled.record(done.since.elapsed().as_secs_f64());
-                if let Err(failure) = done.result {
-                    counter!("consumer_dead_letters_total", &labels).increment(1);
-                    work.give_up(&done.event, &failure).await?;
+                match done.result {
+                    Err(failure) if work.partitions.is_ours(done.slot) => {
+                        counter!("consumer_dead_letters_total", &labels).increment(1);
+                        work.give_up(&done.event, &failure).await?;
+                    }
+                    // Whose partition it is now decides what becomes of it.
+                    Err(failure) => {
+                        let (event, error) = (done.event.id, failure.error());
+                        tracing::info!(consumer = spec.consumer, topic = %spec.topic, %event, error, "left to another member");
+                        work.lanes.go_on(done.event.key);
+                    }
+                    Ok(()) => {}
                 }
                 work.partitions.done(done.slot);
             }
-            delivery = intake.next(room), if intake.wants(room) && leaving.is_none() => match delivery? {
+            delivery = intake.next(room), if leaving.is_none() => match delivery? {
                 Delivery::Events(batch) => {
                     if let Some(last) = batch.last() {
                         read.set(last.position as f64);
@@ -249,25 +266,35 @@ struct Work<'a, H: Handler> {
     place: Box<dyn Place>,
     partitions: Partitions,
     lanes: Lanes<H>,
+    /// Counts events of kinds that this program does not know: a newer one has published them.
+    unknown: Counter,
 }
 
 impl<H: Handler> Work<'_, H> {
-    async fn take_in(&mut self, batch: Batch) -> Result<(), ConsumerError> {
+    async fn take_in(&mut self, mut batch: Batch) -> Result<(), ConsumerError> {
         let (partition, through) = (batch.partition, batch.through);
-        let mut is_new = self.partitions.is_new(partition);
-        if is_new {
+        if let Some(first) = batch.first().filter(|_| self.partitions.is_new(partition)) {
             // Another member may have given up events of these keys.
-            self.look().await?;
+            if patiently(self.spec, async || self.dead.look(self.pool, self.spec).await).await? {
+                self.redrives.begin();
+            }
+            self.partitions.add(partition, first - 1);
+        }
+        let unreadable = batch.take_unreadable();
+        if !unreadable.is_empty() {
+            patiently(self.spec, async || unreadable::keep(self.pool, self.spec, &unreadable).await).await?;
+            self.dead.has_unreadable();
         }
         for (offset, event) in batch.into_records() {
-            if std::mem::take(&mut is_new) {
-                self.partitions.add(partition, offset - 1);
-            }
             if !self.handler.wants(&event) {
+                if !event.kind_is_known() {
+                    self.unknown.increment(1);
+                }
                 continue;
             }
-            if self.dead.holds(event.key) {
-                self.dead.park(self.pool, self.spec, &event).await?;
+            // What is in hand of a key already is older, and goes first.
+            if self.dead.holds(event.key) && !self.lanes.is_busy(event.key) {
+                patiently(self.spec, async || self.dead.park(self.pool, self.spec, &event).await).await?;
             } else {
                 let slot = self.partitions.begin(partition, offset);
                 self.lanes.push(Item { slot, event });
@@ -308,6 +335,27 @@ impl<H: Handler> Work<'_, H> {
     }
 }
 
+/// How long a database that is away is waited for with a batch in hand, until the group is left.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks the database, again while it is away. To leave the group for a short outage, and to join it again, would disturb the
+/// other members each time.
+async fn patiently<T>(
+    spec: &ConsumerSpec,
+    mut ask: impl AsyncFnMut() -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if crate::store::is_unavailable(&error) && began.elapsed() < PATIENCE => {
+                tracing::debug!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer waits for its database");
+                time::sleep(spec.first_pause.mul_f64(rand::random_range(0.5..1.5))).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 impl<H: Handler> Drop for Work<'_, H> {
     fn drop(&mut self) {
         self.place.note(&self.partitions.unsaved());
@@ -325,10 +373,15 @@ struct Done {
 /// Why an event is given up.
 struct Failure {
     attempts: u32,
-    error: String,
+    tries: Tries,
 }
 
 impl Failure {
+    /// The last reason.
+    fn error(&self) -> &str {
+        self.tries.error()
+    }
+
     /// As the table counts them.
     fn attempts(&self) -> i32 {
         i32::try_from(self.attempts).unwrap_or(i32::MAX)

@@ -103,6 +103,11 @@ impl Partitions {
         }
     }
 
+    /// True while the partition has not been somebody else's since.
+    pub(super) fn is_ours(&self, slot: Slot) -> bool {
+        self.known.iter().any(|(partition, turn, _)| *partition == slot.partition && *turn == slot.turn)
+    }
+
     fn of(&mut self, slot: Slot) -> Option<&mut Progress> {
         let ours = |(partition, turn, _): &&mut (i32, u32, Progress)| {
             *partition == slot.partition && *turn == slot.turn

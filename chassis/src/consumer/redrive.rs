@@ -1,5 +1,7 @@
 //! Dead letters that go back: each key from its oldest row on, one after the other, keys side by side.
 //!
+//! Messages that could not be read come first: what can be read by now becomes a letter that goes back.
+//!
 //! Of all replicas one does it at a time: the holder of an advisory lock, on a connection of its own over which it also
 //! reads and removes the rows. Who has lost the connection has lost the lock, and cannot begin another event either; the
 //! one that was in its hands comes twice then, and the inbox makes that harmless. See docs/adr/0024.
@@ -17,15 +19,15 @@ use tokio::{
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
-use super::{ConsumerSpec, Failure, Handler, lanes::attempts};
-use crate::failpoint;
+use super::{ConsumerSpec, Failure, Handler, lanes::attempts, unreadable::Rereading};
+use crate::{dead_letters::APPENDED, failpoint, log::EventLog};
 
 /// How many keys are redriven side by side.
 const AT_ONCE: usize = 16;
 /// How often somebody is looked for who has been asked for meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long the database may take for one answer.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// How long to leave it to another replica that has the lock.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,7 @@ pub(super) struct Redrives<H> {
     spec: Rc<ConsumerSpec>,
     handler: Rc<H>,
     pool: PgPool,
+    log: Arc<dyn EventLog>,
     /// One or none; ends with the consumer.
     running: JoinSet<Result<(), Stopped>>,
     /// Not before then: another replica is at it, or the database did not answer.
@@ -53,9 +56,9 @@ pub(super) struct Redrives<H> {
 }
 
 impl<H: Handler> Redrives<H> {
-    pub(super) fn new(spec: &ConsumerSpec, handler: Rc<H>, pool: PgPool) -> Self {
+    pub(super) fn new(spec: &ConsumerSpec, handler: Rc<H>, pool: PgPool, log: Arc<dyn EventLog>) -> Self {
         let spec = Rc::new(spec.clone());
-        Self { spec, handler, pool, running: JoinSet::new(), begin: Instant::now() }
+        Self { spec, handler, pool, log, running: JoinSet::new(), begin: Instant::now() }
     }
 
     /// There is something to redrive: begins, unless it is being done already.
@@ -67,7 +70,8 @@ impl<H: Handler> Redrives<H> {
         }
         if self.running.is_empty() && self.begin <= Instant::now() {
             self.begin = Instant::now() + LEAVE;
-            let redrive = Redrive { spec: self.spec.clone(), handler: self.handler.clone() };
+            let (spec, handler, log) = (self.spec.clone(), self.handler.clone(), self.log.clone());
+            let redrive = Redrive { spec, handler, log };
             self.running.spawn_local(redrive.run(self.pool.clone()));
         }
     }
@@ -76,6 +80,7 @@ impl<H: Handler> Redrives<H> {
 struct Redrive<H> {
     spec: Rc<ConsumerSpec>,
     handler: Rc<H>,
+    log: Arc<dyn EventLog>,
 }
 
 /// An event that is through, for better or worse.
@@ -91,7 +96,9 @@ impl<H: Handler> Redrive<H> {
         }
         let mut running: JoinSet<Through> = JoinSet::new();
         let mut busy: Vec<Uuid> = Vec::new();
+        let rereading = Rereading { spec: &self.spec, log: self.log.as_ref() };
         loop {
+            rereading.run(&mut connection, |event| self.handler.wants(event)).await?;
             let (room, heads) =
                 (AT_ONCE.saturating_sub(busy.len()), self.heads(&mut connection, &busy).await?);
             let may_be_more = heads.len() == room;
@@ -169,13 +176,15 @@ impl<H: Handler> Redrive<H> {
         if let Err(failure) = result {
             tracing::error!(
                 consumer, topic, event = %event.id, kind = %event.kind, attempts = failure.attempts,
-                error = %failure.error, "event is a dead letter again"
+                error = failure.error(), "event is a dead letter again"
             );
-            let dead = sqlx::query(
-                "update dead_letters set state = 'dead', attempts = attempts + $3, error = $4
-                 where consumer = $1 and event_id = $2",
+            let sql = format!(
+                "update dead_letters set state = 'dead', attempts = attempts + $3, error = $4, errors = {APPENDED},
+                        published_at = null
+                 where consumer = $1 and event_id = $2"
             );
-            let dead = dead.bind(consumer).bind(event.id.uuid()).bind(failure.attempts()).bind(failure.error);
+            let dead = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(consumer).bind(event.id.uuid());
+            let dead = dead.bind(failure.attempts()).bind(failure.error()).bind(failure.tries.to_json());
             timeout(ANSWER, dead.execute(connection)).await??;
             return Ok(None);
         }

@@ -14,6 +14,7 @@ mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod place;
+mod raw;
 mod ring;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use viscount_contracts::{Envelope, Topic};
 
 pub use embedded::EmbeddedLog;
+pub use raw::{RawHeader, RawMessage, Unreadable};
 
 use crate::store::EventStore;
 
@@ -85,6 +87,13 @@ pub trait EventLog: Send + Sync + 'static {
         false
     }
 
+    /// Tries once more to find the event in a message that could not be read: this program may know more than the one
+    /// that met it. What is wrong, when there still is none.
+    fn read_again(&self, topic: Topic, message: &RawMessage) -> Result<Envelope, String> {
+        let _ = (topic, message);
+        Err("only an engine with brokers can read it".to_owned())
+    }
+
     /// Says why events cannot flow at the moment, for `/readyz`.
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
@@ -142,6 +151,12 @@ pub struct Subscription {
 pub trait Deliveries: Send {
     /// Waits until there is something, and gives at most `max` events. Dropping the future loses nothing.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Delivery, LogError>>;
+
+    /// The same for a member that has no room for events: it still has to hear of partitions that go. Never, from a log
+    /// without partitions.
+    fn revoked(&mut self) -> BoxFuture<'_, Result<Delivery, LogError>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Where a group stands.
@@ -170,29 +185,60 @@ pub enum Delivery {
 pub struct Batch {
     /// Which partition; a log without partitions has one, 0.
     pub partition: i32,
-    /// Everything up to here has been read, events that nobody could read included.
+    /// Everything up to here has been read.
     pub through: i64,
     events: Vec<Arc<Envelope>>,
     /// One for each event; empty where positions are the offsets.
     offsets: Vec<i64>,
+    /// Messages in between in which there is no event.
+    unreadable: Vec<Unreadable>,
+}
+
+/// What was found in one message.
+#[cfg(feature = "kafka")]
+#[derive(Debug)]
+enum Record {
+    Event(Arc<Envelope>),
+    Unreadable(Box<Unreadable>),
 }
 
 impl Batch {
-    /// Events of a partition, each with its offset.
+    /// What a partition has, each with its offset.
     #[cfg(feature = "kafka")]
-    fn of_partition(
-        partition: i32,
-        through: i64,
-        records: impl Iterator<Item = (i64, Arc<Envelope>)>,
-    ) -> Self {
-        let (offsets, events) = records.unzip();
-        Self { partition, through, events, offsets }
+    fn of_partition(partition: i32, through: i64, records: impl Iterator<Item = (i64, Record)>) -> Self {
+        let (events, offsets) = {
+            let count = records.size_hint().0;
+            (Vec::with_capacity(count), Vec::with_capacity(count))
+        };
+        let mut batch = Self { partition, through, events, offsets, unreadable: Vec::new() };
+        for (offset, record) in records {
+            match record {
+                Record::Event(event) => {
+                    batch.events.push(event);
+                    batch.offsets.push(offset);
+                }
+                Record::Unreadable(message) => batch.unreadable.push(*message),
+            }
+        }
+        batch
     }
 
     /// A batch of a log without partitions, whose positions are its offsets.
     pub fn whole(events: Vec<Arc<Envelope>>) -> Self {
         let through = events.last().map_or(0, |event| event.position);
-        Self { partition: 0, through, events, offsets: Vec::new() }
+        Self { partition: 0, through, events, offsets: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// The offset of the first thing in it.
+    pub fn first(&self) -> Option<i64> {
+        let event = self.offsets.first().copied().or_else(|| self.events.first().map(|event| event.position));
+        let unreadable = self.unreadable.first().map(|unreadable| unreadable.message.offset);
+        event.into_iter().chain(unreadable).min()
+    }
+
+    /// Takes out the messages in which there is no event, offsets ascending.
+    pub fn take_unreadable(&mut self) -> Vec<Unreadable> {
+        std::mem::take(&mut self.unreadable)
     }
 
     /// The newest of its events.

@@ -37,7 +37,15 @@ pub struct NewEvent {
     pub traceparent: Option<String>,
 }
 
+/// What the headers and the key of an event weigh at most on a topic, next to its data: generous.
+pub(crate) const AROUND: usize = 1_024;
+
 impl NewEvent {
+    /// What it weighs towards the limit of its topic, in bytes.
+    pub fn weight(&self) -> usize {
+        AROUND + self.data.len()
+    }
+
     /// An event of this moment's making.
     pub fn new<E: Event>(stream: impl Into<Uuid>, version: i32, event: &E, occurred_at: Timestamp) -> Self {
         Self {

@@ -18,11 +18,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 use viscount_actors::{Restart, Supervisor};
-use viscount_contracts::Envelope;
+use viscount_contracts::{Envelope, Topic};
 
 use super::{
     EventStore,
-    batch::{Batch, Entry},
+    batch::{Batch, Entry, NewEvent},
     database::is_unavailable,
     pace::Pace,
 };
@@ -63,11 +63,11 @@ pub enum CommitError {
     /// The event that this is the effect of has had its effect before.
     #[error("this event was handled before")]
     Duplicate,
-    /// A constraint of the service's own tables does not allow it.
+    /// A constraint of the service's own tables does not allow it, or the limit of its topic.
     #[error("refused by {constraint}")]
     Refused {
         /// The constraint's name, or the SQLSTATE where none is to blame; empty when the writer's own
-        /// [`Writer::blame`] said so.
+        /// [`Writer::blame`] said so; [`EVENT_TOO_LARGE`] when the entry did not come as far as the database.
         constraint: String,
     },
     /// Too much is waiting.
@@ -78,6 +78,10 @@ pub enum CommitError {
     #[error("the database is not available")]
     Unavailable,
 }
+
+/// What refuses an entry with an event that is larger than its topic is made for. Written, it would hold up whatever is
+/// behind it.
+pub const EVENT_TOO_LARGE: &str = "event_too_large";
 
 /// Nothing to tell beyond that it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,11 +117,12 @@ struct Waiting<P> {
 pub struct Committer<P> {
     queue: mpsc::Sender<Waiting<P>>,
     timeout: Duration,
+    topic: Topic,
 }
 
 impl<P> Clone for Committer<P> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), timeout: self.timeout }
+        Self { queue: self.queue.clone(), timeout: self.timeout, topic: self.topic }
     }
 }
 
@@ -138,7 +143,7 @@ impl<P: Send + Sync + 'static> Committer<P> {
         spec: CommitterSpec,
     ) -> Self {
         let (queue, receiver) = mpsc::channel(spec.queue);
-        let timeout = spec.timeout;
+        let (timeout, topic) = (spec.timeout, store.topic());
         let receiver = Arc::new(Mutex::new(receiver));
         let writer = Arc::new(writer);
         supervisor.task("committer", Restart::Permanent, move || {
@@ -154,11 +159,12 @@ impl<P: Send + Sync + 'static> Committer<P> {
             let receiver = receiver.clone();
             async move { worker.run(receiver).await }
         });
-        Self { queue, timeout }
+        Self { queue, timeout, topic }
     }
 
     /// Hands an entry in and waits until it is committed, or refused.
     pub async fn commit(&self, entry: Entry<P>) -> Result<Committed, CommitError> {
+        self.fits(&entry)?;
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { entry, since: Instant::now(), reply };
         self.queue.try_send(waiting).map_err(|refused| match refused {
@@ -170,6 +176,17 @@ impl<P: Send + Sync + 'static> Committer<P> {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(CommitError::Unavailable),
         }
+    }
+
+    /// Refuses what the service's topic would not take.
+    fn fits(&self, entry: &Entry<P>) -> Result<(), CommitError> {
+        let limit = self.topic.spec().max_message_bytes;
+        let too_large = |event: &&NewEvent| u32::try_from(event.weight()).map_or(true, |bytes| bytes > limit);
+        let Some(event) = entry.events.iter().find(too_large) else { return Ok(()) };
+        counter!("committer_too_large_total", "service" => self.topic.service()).increment(1);
+        let (topic, kind, bytes) = (self.topic, event.kind, event.weight());
+        tracing::error!(%topic, kind, bytes, limit, "an event is refused: it is larger than its topic takes");
+        Err(CommitError::Refused { constraint: EVENT_TOO_LARGE.to_owned() })
     }
 }
 
@@ -457,6 +474,9 @@ impl From<CommitError> for crate::problem::Problem {
                 Problem::unavailable("another request was faster", Duration::from_secs(1))
             }
             CommitError::Duplicate => Problem::conflict("done-before", "Done before", error.to_string()),
+            CommitError::Refused { constraint } if constraint == EVENT_TOO_LARGE => Problem::unprocessable(
+                "what would be recorded of this request is larger than an event may be",
+            ),
             CommitError::Refused { constraint } => {
                 tracing::error!(constraint, "an entry was refused that nobody expected to be");
                 Problem::internal()

@@ -14,7 +14,9 @@ mod database;
 mod pace;
 mod read;
 
+#[cfg(feature = "kafka")]
+pub(crate) use batch::AROUND;
 pub use batch::{Batch, Entry, NewEvent, bind_events, now, statement, statement_returning};
-pub use committer::{CommitError, Committed, Committer, CommitterSpec, Writer};
+pub use committer::{CommitError, Committed, Committer, CommitterSpec, EVENT_TOO_LARGE, Writer};
 pub use database::{Database, DatabaseConfig, DatabaseError, is_unavailable};
 pub use read::EventStore;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 use viscount_chassis::{
-    store::{CommitError, Committer, CommitterSpec, EventStore, NewEvent},
+    store::{CommitError, Committer, CommitterSpec, EVENT_TOO_LARGE, EventStore, NewEvent},
     testing::{EventsOnly, eventually, run},
 };
 use viscount_contracts::{EventId, Topic};
@@ -23,6 +23,23 @@ fn a_thousand_entities_at_once_get_positions_without_a_gap() {
         let commits = (0..1_000).map(|_| bed.commit(vec![event(Uuid::now_v7(), 1)]));
         assert!(join_all(commits).await.iter().all(Result::is_ok));
         assert_eq!(bed.positions().await, (1..=1_000).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn an_event_that_its_topic_would_not_take_is_refused_and_nothing_has_happened() {
+    run(async {
+        let bed = Bed::start().await;
+        let (large, limit) = (Uuid::now_v7(), Topic::Orders.spec().max_message_bytes as usize);
+        let mut too_large = event(large, 2);
+        too_large.data = vec![7; limit - 1_023];
+        let both = || vec![event(large, 1), too_large.clone()];
+        let refused = bed.commit(both()).await.unwrap_err();
+        assert_eq!(refused, CommitError::Refused { constraint: EVENT_TOO_LARGE.to_owned() });
+        assert_eq!(bed.positions().await, [0; 0]);
+        too_large.data.pop();
+        bed.commit(vec![event(large, 1), too_large]).await.unwrap();
+        assert_eq!(bed.positions().await, [1, 2]);
     });
 }
 

@@ -18,7 +18,7 @@ use viscount_chassis::{
     dead_letters::{self, Filter, Letter, State},
     testing::{eventually, run},
 };
-use viscount_contracts::{Envelope, Topic};
+use viscount_contracts::{Envelope, Topic, events::orders::v1::OrderCompleted};
 
 use crate::bed::{Bed, event};
 
@@ -66,14 +66,15 @@ impl Ledger {
 }
 
 impl Handler for Ledger {
-    fn wants(&self, _: &Envelope) -> bool {
-        true
+    fn wants(&self, event: &Envelope) -> bool {
+        event.is::<OrderCompleted>()
     }
 
     fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
         let ledger = self.clone();
         async move {
             let it = (event.key, event.version);
+            event.decode::<OrderCompleted>().map_err(|problem| HandleError::Poison(problem.to_string()))?;
             if ledger.poison.lock().contains(&it) {
                 return Err(HandleError::Poison("cannot be".into()));
             }
@@ -173,6 +174,11 @@ fn a_letter_that_fails_again_stays_dead_and_its_followers_parked() {
         })
         .await;
         assert_eq!((again.attempts, again.recorded_at), (10, first.recorded_at));
+        let told = |letter: &Letter| {
+            letter.errors.iter().map(|tried| (tried.attempts, tried.error.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&first), [(5, "cannot be".to_owned())]);
+        assert_eq!(told(&again), [(5, "cannot be".to_owned()), (5, "cannot be".to_owned())]);
         assert_eq!(ledger.effects(sick).await, [1]);
 
         // One that was parked may turn out to be poison itself.

@@ -59,6 +59,7 @@ fn channels() -> Value {
         let (cleanup, retention) = match spec.retention {
             Retention::Unlimited => ("delete", -1),
             Retention::Compacted => ("compact", -1),
+            Retention::Days(days) => ("delete", i64::from(days) * 24 * 60 * 60 * 1_000),
         };
         let messages: Map<String, Value> = kinds(topic)
             .map(|kind| {

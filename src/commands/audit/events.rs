@@ -143,6 +143,20 @@ async fn dead_letters(topic: Topic, pool: &PgPool, report: &mut Report) -> Resul
             format!("{kind} of {key} is {state} at {}: {error}", topic.service()),
         );
     }
+    let messages = sqlx::query(
+        "select consumer, topic, partition, message_offset, error from unreadable_messages
+         order by recorded_at limit 1000",
+    );
+    for row in messages.fetch_all(pool).await? {
+        let (consumer, read): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (partition, offset, error): (i32, i64, String) =
+            (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+        report.violation(
+            Promise::I4,
+            format!("message {offset} of partition {partition} of {read}"),
+            format!("{consumer} found no event in it: {error}"),
+        );
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use uuid::Uuid;
-use viscount_chassis::{masking::is_masked, store::EventStore};
+use viscount_chassis::{dead_letters::DeadLetter, masking::is_masked, store::EventStore};
 use viscount_contracts::Envelope;
 
 use super::{Databases, of};
@@ -22,7 +22,9 @@ struct Difference {
 pub(super) async fn run(databases: &Databases, id: Uuid) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for found in databases.find(id).await? {
-        let letter = &found.letter;
+        let DeadLetter::Event(letter) = &found.letter else {
+            return Err(Failure::Usage(format!("{id} is no event: nothing can be compared")));
+        };
         let Some(event) = letter.event() else {
             return Err(Failure::Other(format!("nobody here publishes {}", letter.topic)));
         };

@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 use viscount_chassis::{
     config::Env,
-    dead_letters::{self, Filter, Letter, State},
+    dead_letters::{self, DeadLetter, Filter, Letter, State, UnreadableMessage},
 };
 use viscount_contracts::Topic;
 
@@ -38,7 +38,7 @@ struct Databases(Vec<(Topic, PgPool)>);
 /// A letter, and where it was found.
 struct Found {
     service: Topic,
-    letter: Letter,
+    letter: DeadLetter,
 }
 
 /// Runs the command to its end.
@@ -48,9 +48,10 @@ pub async fn run(command: DlqCommand, env: &Env) -> Result<(), Failure> {
     let databases = Databases::open(&attached).await?;
     let outcome = match command {
         DlqCommand::List { service, consumer } => list(&databases, service, consumer).await,
-        DlqCommand::Show { id } => show::run(&databases, id).await,
+        DlqCommand::Show { id, raw } => show::run(&databases, id, raw).await,
         DlqCommand::Diff { id } => diff::run(&databases, id).await,
         DlqCommand::Redrive { which, dry_run } => redrive(&databases, which, dry_run).await,
+        DlqCommand::Discard { id, consumer } => discard(&databases, id, consumer).await,
     };
     databases.close().await;
     attached.close().await?;
@@ -92,20 +93,20 @@ impl Databases {
         for (of, pool) in self.0.iter().filter(|(of, _)| service.is_none_or(|wanted| wanted == *of)) {
             let mut filter = filter.clone();
             loop {
-                let page = dead_letters::list(pool, &filter, PAGE).await?;
+                let page = dead_letters::list_all(pool, &filter, PAGE).await?;
                 let Some(last) = page.last() else { break };
-                filter.after = Some((last.id, last.consumer.clone()));
+                filter.after = Some((last.id(), last.consumer().to_owned()));
                 found.extend(page.into_iter().map(|letter| Found { service: *of, letter }));
             }
         }
         Ok(found)
     }
 
-    /// One event at each consumer that has it; a failure when nobody has.
+    /// One letter at each consumer that has it; a failure when nobody has.
     async fn find(&self, id: Uuid) -> Result<Vec<Found>, Failure> {
         let mut found = Vec::new();
         for (service, pool) in &self.0 {
-            let letters = dead_letters::find(pool, id).await?;
+            let letters = dead_letters::find_any(pool, id).await?;
             found.extend(letters.into_iter().map(|letter| Found { service: *service, letter }));
         }
         match found.is_empty() {
@@ -135,10 +136,8 @@ async fn list(
 async fn redrive(databases: &Databases, which: DlqWhich, dry_run: bool) -> Result<Vec<String>, Failure> {
     let DlqWhich { id, key, consumer } = which;
     if let Some(id) = id {
-        let parked = |found: &&Found| found.letter.state == State::Parked;
-        if let Some(first) =
-            databases.find(id).await?.iter().find(parked).and_then(|found| found.letter.behind)
-        {
+        let found = databases.find(id).await?;
+        if let Some(first) = found.iter().find_map(|found| found.letter.behind()) {
             return Err(Failure::Usage(format!("{id} is parked behind {first}; redrive that one")));
         }
     }
@@ -148,10 +147,12 @@ async fn redrive(databases: &Databases, which: DlqWhich, dry_run: bool) -> Resul
     }
     let (mut lines, mut back, mut parked) = (Vec::new(), 0, 0);
     for found in &letters {
-        if dry_run || dead_letters::redrive(databases.of(found.service)?, &found.letter).await? {
+        if dry_run || dead_letters::redrive_any(databases.of(found.service)?, &found.letter).await? {
             lines.push(line(found));
             back += 1;
-            parked += found.letter.parked;
+            if let DeadLetter::Event(letter) = &found.letter {
+                parked += letter.parked;
+            }
         }
     }
     let would = if dry_run { "would go back" } else { "go back" };
@@ -159,14 +160,54 @@ async fn redrive(databases: &Databases, which: DlqWhich, dry_run: bool) -> Resul
     Ok(lines)
 }
 
+/// Gives up for good what is dead.
+async fn discard(databases: &Databases, id: Uuid, consumer: Option<String>) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for found in databases.find(id).await? {
+        if consumer.as_ref().is_some_and(|wanted| wanted != found.letter.consumer()) {
+            continue;
+        }
+        if let Some(first) = found.letter.behind() {
+            return Err(Failure::Usage(format!(
+                "{id} is parked behind {first}; it is handled when that one is gone"
+            )));
+        }
+        if dead_letters::discard(databases.of(found.service)?, &found.letter).await? {
+            lines.push(format!("{} is given up", line(&found)));
+        } else if found.letter.state() == State::Redriving {
+            return Err(Failure::Other(format!("{id} is on its way back")));
+        }
+    }
+    match lines.is_empty() {
+        true => Err(Failure::Other("there is no such dead letter".to_owned())),
+        false => Ok(lines),
+    }
+}
+
 /// One letter in a line.
 fn line(found: &Found) -> String {
-    let Found { service, letter } = found;
+    match &found.letter {
+        DeadLetter::Event(letter) => line_of_event(found.service, letter),
+        DeadLetter::Unreadable(message) => line_of_message(found.service, message),
+    }
+}
+
+fn line_of_message(service: Topic, message: &UnreadableMessage) -> String {
+    let UnreadableMessage { id, topic, partition, offset, bytes, attempts, error, .. } = message;
+    let state = if message.state == State::Redriving { " redriving" } else { "" };
+    format!(
+        "{id} {} <- {topic} partition {partition} offset {offset} unreadable{state}, {bytes} bytes, {attempts} attempts, {} old: {error}",
+        of(service, &message.consumer),
+        age(message.recorded_at),
+    )
+}
+
+fn line_of_event(service: Topic, letter: &Letter) -> String {
     let Letter { id, key, version, kind, attempts, parked, error, topic, .. } = letter;
     let state = if letter.state == State::Redriving { " redriving" } else { "" };
     format!(
         "{id} {} <- {topic} {key} v{version} {kind}{state}, {attempts} attempts, {parked} parked, {} old: {error}",
-        of(*service, &letter.consumer),
+        of(service, &letter.consumer),
         age(letter.recorded_at),
     )
 }

@@ -93,7 +93,12 @@ impl KafkaConfig {
 
     /// A topic's name on the brokers.
     pub(super) fn topic(&self, topic: Topic) -> String {
-        format!("{}{}", self.prefix, topic.name())
+        self.prefixed(topic.name())
+    }
+
+    /// The same for any name.
+    pub(super) fn prefixed(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// What every client has.

@@ -63,7 +63,8 @@ pub(super) fn follow(
     let mut followed = Followed { name: name.clone(), starts, gaps: gaps.clone(), looked: Instant::now() };
     followed.assign(&consumer).map_err(unavailable)?;
     let upkeep = Box::new(move |consumer: &FollowingConsumer| followed.look_for_more(consumer));
-    let polling = Polling { consumer, shared, topic, name, gaps, upkeep, told: None };
+    let hands_over_unreadable = false;
+    let polling = Polling { consumer, shared, topic, name, gaps, hands_over_unreadable, upkeep, told: None };
     Ok(Box::new(Following(polling.start(live)?)))
 }
 

@@ -9,6 +9,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
     error::KafkaError,
+    statistics::Partition,
 };
 use tokio::time::Instant;
 use viscount_contracts::Topic;
@@ -45,7 +46,16 @@ pub(super) fn join(
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
     let upkeep = Box::new(|_: &BaseConsumer<Context>| {});
-    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep, told: None };
+    let polling = Polling {
+        consumer,
+        shared: shared.clone(),
+        topic,
+        name,
+        gaps,
+        hands_over_unreadable: true,
+        upkeep,
+        told: None,
+    };
     let poller = polling.start(live)?;
     Ok(Subscription { deliveries: Box::new(Joined(poller)), place: Box::new(GroupPlace(shared)) })
 }
@@ -60,6 +70,10 @@ struct Joined(Poller);
 impl Deliveries for Joined {
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Delivery, LogError>> {
         Box::pin(self.0.shared.next(max))
+    }
+
+    fn revoked(&mut self) -> BoxFuture<'_, Result<Delivery, LogError>> {
+        Box::pin(self.0.shared.next(0))
     }
 }
 
@@ -90,8 +104,9 @@ struct Context {
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        // Negative where it is not known, or not ours.
-        let lag: i64 = partitions.map(|partition| partition.consumer_lag.max(0)).sum();
+        // The library goes on telling what it knew last of partitions that are others' by now.
+        let ours = partitions.filter(|partition| partition.fetch_state == "active");
+        let lag: i64 = ours.map(lag).sum();
         self.lag.set(lag as f64);
     }
 
@@ -102,6 +117,14 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.complaints.error(error, reason);
     }
+}
+
+/// How many events of a partition the group has not finished: all that there are, while nothing is committed.
+fn lag(partition: &Partition) -> i64 {
+    let all = partition.hi_offset.max(0) - partition.lo_offset.max(0);
+    let nothing_is_committed = partition.consumer_lag < 0 && partition.committed_offset < 0;
+    // Negative where it is not known.
+    if nothing_is_committed { all.max(0) } else { partition.consumer_lag.max(0) }
 }
 
 impl ConsumerContext for Context {
@@ -133,9 +156,16 @@ impl Context {
     fn let_go(&self, partitions: Vec<i32>, lost: bool) {
         let patience = if lost { Duration::ZERO } else { DRAIN };
         let (revoked, end) = Revoked::until(partitions, Instant::now() + patience);
-        self.shared.queues.lock().revoke(revoked);
+        {
+            let mut queues = self.shared.queues.lock();
+            // Looked at while nobody can end the queues: what is put in before that is answered by their end.
+            if self.shared.has_stopped() {
+                return;
+            }
+            queues.revoke(revoked);
+        }
         self.shared.tell();
-        if !lost && !self.shared.has_stopped() {
+        if !lost {
             // An error is the usual answer: the other end was dropped.
             let _ = end.recv_timeout(DRAIN + MARGIN);
         }

@@ -4,6 +4,7 @@
 //!   topic: one relay at a time over all replicas (`lease`), idempotent, pipelined, in order.
 //! - **In.** A member of a group (`member`) or a follower (`follower`) has a thread that polls (`poller`) and
 //!   queues that are bounded (`queues`). A group's place is kept by the brokers, after the effect is in the database.
+//! - **Letters.** What a service's consumers could not handle is published too (`letters`), for those who watch topics.
 //! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
 
 mod acks;
@@ -12,6 +13,7 @@ mod context;
 mod follower;
 mod gaps;
 mod lease;
+mod letters;
 mod live;
 mod member;
 mod poller;
@@ -26,15 +28,15 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::{admin::AdminClient, error::KafkaError};
 use tokio::{runtime::Handle, sync::watch};
-use viscount_contracts::Topic;
+use viscount_contracts::{DeadLetterTopic, Envelope, Topic};
 
 pub use config::{KafkaConfig, OutOfRange};
 pub use topics::TopicReport;
 
 use self::{context::Complaints, live::Live};
 use super::{
-    BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, Start, Subscription,
-    embedded::Watch,
+    BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, RawMessage, Start,
+    Subscription, embedded::Watch,
 };
 use crate::store::EventStore;
 
@@ -78,8 +80,11 @@ impl KafkaLog {
 
     /// Makes every topic that is missing, and says where the others are not as they should be. Changes nothing.
     pub async fn migrate(&self) -> Result<Vec<TopicReport>, LogError> {
-        let mut reports = Vec::with_capacity(Topic::ALL.len());
+        let mut reports = Vec::with_capacity(Topic::ALL.len() + DeadLetterTopic::ALL.len());
         for topic in Topic::ALL {
+            reports.push(topics::report(&self.inner, topic).await?);
+        }
+        for topic in DeadLetterTopic::ALL {
             reports.push(topics::report(&self.inner, topic).await?);
         }
         Ok(reports)
@@ -89,6 +94,14 @@ impl KafkaLog {
 impl EventLog for KafkaLog {
     fn publisher(&self, store: EventStore) -> Arc<dyn Publisher> {
         let publisher = self.inner.feed.publisher(store.clone());
+        if let Some(topic) = DeadLetterTopic::of(store.topic()) {
+            let (inner, pool, living) = (self.inner.clone(), store.pool().clone(), self.inner.live.begin());
+            let stop = self.inner.stop.subscribe();
+            self.inner.runtime.spawn(async move {
+                letters::run(inner, pool, topic, stop).await;
+                drop(living);
+            });
+        }
         let (relay, living) = (self.inner.clone(), self.inner.live.begin());
         let stop = self.inner.stop.subscribe();
         self.inner.runtime.spawn(async move {
@@ -133,6 +146,10 @@ impl EventLog for KafkaLog {
 
     fn shares_work(&self) -> bool {
         true
+    }
+
+    fn read_again(&self, topic: Topic, message: &RawMessage) -> Result<Envelope, String> {
+        wire::read_kept(topic, message)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {

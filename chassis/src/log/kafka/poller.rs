@@ -29,7 +29,7 @@ use super::{
     queues::{Next, Queues},
     wire,
 };
-use crate::log::{Delivery, LogError};
+use crate::log::{Delivery, LogError, Record, Unreadable};
 
 /// How long one poll waits. A paused partition is resumed and a progress committed no later than that.
 const POLL: Duration = Duration::from_millis(50);
@@ -99,6 +99,8 @@ pub(super) struct Poller {
 impl Drop for Poller {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
+        // The thread may be waiting until partitions that go have been let go.
+        self.shared.queues.lock().end();
     }
 }
 
@@ -110,6 +112,8 @@ pub(super) struct Polling<C: ConsumerContext + 'static> {
     /// The topic's name on the brokers.
     pub(super) name: String,
     pub(super) gaps: Arc<Gaps>,
+    /// Whether a message in which there is no event is handed over, too: a member keeps it, a follower does not.
+    pub(super) hands_over_unreadable: bool,
     /// Done between polls: what nobody else looks after.
     pub(super) upkeep: Upkeep<C>,
     /// When trouble was last told.
@@ -174,19 +178,27 @@ impl<C: ConsumerContext + 'static> Polling<C> {
             return false;
         }
         let full = match wire::read(self.topic, message) {
-            Ok(event) => self.shared.queues.lock().push(partition, offset, event),
+            Ok(event) => {
+                let event = Record::Event(Arc::new(event));
+                self.shared.queues.lock().push(partition, offset, event)
+            }
             Err(problem) => {
                 unreadable.increment(1);
-                let topic = &self.name;
-                tracing::error!(
-                    topic,
-                    partition,
-                    offset,
-                    problem,
-                    "a message that is no event of ours is skipped"
-                );
-                self.shared.queues.lock().skip(partition, offset);
-                false
+                if self.hands_over_unreadable {
+                    let unreadable = Box::new(Unreadable { message: wire::raw(message), problem });
+                    self.shared.queues.lock().push(partition, offset, Record::Unreadable(unreadable))
+                } else {
+                    let topic = &self.name;
+                    tracing::debug!(
+                        topic,
+                        partition,
+                        offset,
+                        problem,
+                        "a message without an event is passed"
+                    );
+                    self.shared.queues.lock().skip(partition, offset);
+                    false
+                }
             }
         };
         self.shared.tell();

@@ -1,26 +1,23 @@
 //! What a polling thread has read and nobody has taken yet: one bounded queue for each partition.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use viscount_contracts::Envelope;
 
-use crate::log::{Batch, LogError, Revoked};
+use crate::log::{Batch, LogError, Record, Revoked, Unreadable};
 
-/// A partition is paused when so many of its events wait …
+/// A partition is paused when so many of its messages wait …
 const HIGH: usize = 2_048;
 const HIGH_BYTES: usize = 4 << 20;
 /// … and resumed when no more than these are left.
 const LOW: usize = 512;
 
-/// The events of one partition that wait.
+/// What waits of one partition.
 #[derive(Default)]
 struct Waiting {
-    events: VecDeque<(i64, Arc<Envelope>)>,
+    records: VecDeque<(i64, Record)>,
     bytes: usize,
-    /// Everything up to here has been read, what could not be read included.
+    /// Everything up to here has been read, what nobody needs included.
     through: i64,
 }
 
@@ -43,16 +40,16 @@ pub(super) enum Next {
 }
 
 impl Queues {
-    /// Adds an event. True when its partition should be paused.
-    pub(super) fn push(&mut self, partition: i32, offset: i64, event: Envelope) -> bool {
+    /// Adds what was read. True when its partition should be paused.
+    pub(super) fn push(&mut self, partition: i32, offset: i64, record: Record) -> bool {
         let waiting = self.partitions.entry(partition).or_default();
         waiting.through = offset;
-        waiting.bytes += weight(&event);
-        waiting.events.push_back((offset, Arc::new(event)));
-        waiting.events.len() >= HIGH || waiting.bytes >= HIGH_BYTES
+        waiting.bytes += weight(&record);
+        waiting.records.push_back((offset, record));
+        waiting.records.len() >= HIGH || waiting.bytes >= HIGH_BYTES
     }
 
-    /// Notes that a message was read in which there was no event.
+    /// Notes that a message was read that nobody needs.
     pub(super) fn skip(&mut self, partition: i32, offset: i64) {
         self.partitions.entry(partition).or_default().through = offset;
     }
@@ -60,7 +57,7 @@ impl Queues {
     /// True when a paused partition should be resumed.
     pub(super) fn has_room(&self, partition: i32) -> bool {
         let waiting = self.partitions.get(&partition);
-        waiting.is_none_or(|waiting| waiting.events.len() <= LOW && waiting.bytes <= HIGH_BYTES / 4)
+        waiting.is_none_or(|waiting| waiting.records.len() <= LOW && waiting.bytes <= HIGH_BYTES / 4)
     }
 
     /// Forgets partitions that go, and tells so.
@@ -74,7 +71,13 @@ impl Queues {
         self.failure.get_or_insert(failure);
     }
 
-    /// What comes next, of one partition after the other.
+    /// Nobody takes what is left; who waits for an answer has it.
+    pub(super) fn end(&mut self) {
+        self.partitions.clear();
+        self.revoked.clear();
+    }
+
+    /// What comes next, of one partition after the other; no events when `max` is 0.
     pub(super) fn next(&mut self, max: usize) -> Next {
         if let Some(revoked) = self.revoked.pop_front() {
             return Next::Revoked(revoked);
@@ -82,7 +85,10 @@ impl Queues {
         if let Some(failure) = &self.failure {
             return Next::Failure(failure.clone());
         }
-        let waits = |waiting: &Waiting| !waiting.events.is_empty();
+        if max == 0 {
+            return Next::Nothing;
+        }
+        let waits = |waiting: &Waiting| !waiting.records.is_empty();
         let behind =
             self.partitions.range(self.served.saturating_add(1)..).find(|(_, waiting)| waits(waiting));
         let next = behind.or_else(|| self.partitions.iter().find(|(_, waiting)| waits(waiting)));
@@ -97,10 +103,10 @@ impl Queues {
 
 impl Waiting {
     fn take(&mut self, partition: i32, max: usize) -> Batch {
-        let count = max.min(self.events.len());
-        let taken: Vec<_> = self.events.drain(..count).collect();
-        self.bytes -= taken.iter().map(|(_, event)| weight(event)).sum::<usize>();
-        let through = match (self.events.is_empty(), taken.last()) {
+        let count = max.min(self.records.len());
+        let taken: Vec<_> = self.records.drain(..count).collect();
+        self.bytes -= taken.iter().map(|(_, record)| weight(record)).sum::<usize>();
+        let through = match (self.records.is_empty(), taken.last()) {
             (false, Some((offset, _))) => *offset,
             _ => self.through,
         };
@@ -108,22 +114,27 @@ impl Waiting {
     }
 }
 
-fn weight(event: &Envelope) -> usize {
-    size_of::<Envelope>() + event.data.len()
+fn weight(record: &Record) -> usize {
+    match record {
+        Record::Event(event) => size_of::<Envelope>() + event.data.len(),
+        Record::Unreadable(unreadable) => size_of::<Unreadable>() + unreadable.message.size(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
+    use std::{borrow::Cow, sync::Arc};
 
+    use bytes::Bytes;
     use jiff::Timestamp;
     use uuid::Uuid;
     use viscount_contracts::{EventId, Topic};
 
     use super::*;
+    use crate::log::RawMessage;
 
-    fn event(size: usize) -> Envelope {
-        Envelope {
+    fn event(size: usize) -> Record {
+        Record::Event(Arc::new(Envelope {
             id: EventId::new(),
             topic: Topic::Orders,
             position: 1,
@@ -133,7 +144,14 @@ mod tests {
             occurred_at: Timestamp::UNIX_EPOCH,
             traceparent: None,
             data: vec![0; size].into(),
-        }
+        }))
+    }
+
+    fn unreadable(offset: i64, size: usize) -> Record {
+        let value = Some(Bytes::from(vec![0; size]));
+        let message =
+            RawMessage { partition: 0, offset, timestamp: None, key: None, value, headers: Vec::new() };
+        Record::Unreadable(Box::new(Unreadable { message, problem: "garbage".to_owned() }))
     }
 
     fn taken(queues: &mut Queues, max: usize) -> (i32, i64, Vec<i64>) {
@@ -170,6 +188,30 @@ mod tests {
         taken(&mut queues, 1);
         assert!(queues.has_room(0) && queues.has_room(7));
         assert!(queues.push(1, 0, event(HIGH_BYTES)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_handed_over_in_its_place() {
+        let mut queues = Queues::default();
+        queues.push(1, 7, unreadable(7, 1));
+        queues.push(1, 8, event(1));
+        queues.push(1, 9, unreadable(9, 1));
+        let mut next = |max| match queues.next(max) {
+            Next::Batch(mut batch) => {
+                let unreadable =
+                    batch.take_unreadable().into_iter().map(|unreadable| unreadable.message.offset);
+                (batch.first(), batch.through, unreadable.collect::<Vec<_>>(), batch.into_records().count())
+            }
+            _ => panic!("there should be a batch"),
+        };
+        assert_eq!(next(1), (None, 7, vec![7], 0));
+        assert_eq!(next(9), (Some(8), 9, vec![9], 1));
+        assert!((0..HIGH_BYTES as i64 / 100_000).all(|offset| !queues.push(
+            2,
+            offset,
+            unreadable(offset, 100_000)
+        )));
+        assert!(queues.push(2, 100, unreadable(100, 100_000)), "garbage is bounded, too");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rdkafka::{
     admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     error::RDKafkaErrorCode,
 };
-use viscount_contracts::{Retention, Topic};
+use viscount_contracts::{DeadLetterTopic, Retention, Topic, TopicSpec};
 
 use super::{Inner, unavailable};
 use crate::log::LogError;
@@ -17,6 +17,25 @@ const ASK: Duration = Duration::from_secs(5);
 /// How often, and after which pauses, the settings of a new topic are asked for.
 const TRIES: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// A topic of ours: its name without the prefix, and how it should be kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) name: &'static str,
+    pub(super) spec: TopicSpec,
+}
+
+impl From<Topic> for Wanted {
+    fn from(topic: Topic) -> Self {
+        Self { name: topic.name(), spec: topic.spec() }
+    }
+}
+
+impl From<DeadLetterTopic> for Wanted {
+    fn from(topic: DeadLetterTopic) -> Self {
+        Self { name: topic.name(), spec: DeadLetterTopic::SPEC }
+    }
+}
 
 /// What the brokers have.
 struct Found {
@@ -50,11 +69,11 @@ pub(super) async fn reachable(inner: &Arc<Inner>) -> Result<(), LogError> {
     asked.await?.map_err(unavailable)
 }
 
-async fn find(inner: &Arc<Inner>, topic: Topic) -> Result<(Option<Found>, usize), LogError> {
-    let name = inner.config.topic(topic);
+async fn find(inner: &Arc<Inner>, topic: Wanted) -> Result<(Option<Found>, usize), LogError> {
+    let name = inner.config.prefixed(topic.name);
     let metadata = blocking(inner, move |inner| inner.admin.inner().fetch_metadata(Some(&name), ASK));
     let metadata = metadata.await?.map_err(unavailable)?;
-    let name = inner.config.topic(topic);
+    let name = inner.config.prefixed(topic.name);
     let found = metadata.topics().iter().find(|found| found.name() == name && found.error().is_none());
     let found = found.filter(|found| !found.partitions().is_empty()).map(|found| Found {
         partitions: found.partitions().len(),
@@ -64,14 +83,15 @@ async fn find(inner: &Arc<Inner>, topic: Topic) -> Result<(Option<Found>, usize)
 }
 
 /// Makes a topic when it is missing. True when it was.
-pub(super) async fn ensure(inner: &Arc<Inner>, topic: Topic) -> Result<bool, LogError> {
+pub(super) async fn ensure(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Result<bool, LogError> {
+    let topic = topic.into();
     let (found, brokers) = find(inner, topic).await?;
     if found.is_some() {
         return Ok(false);
     }
-    let (name, spec) = (inner.config.topic(topic), topic.spec());
+    let (name, spec) = (inner.config.prefixed(topic.name), topic.spec);
     let replicas = i32::from(spec.replicas).min(i32::try_from(brokers).unwrap_or(1)).max(1);
-    let settings = settings(topic, replicas);
+    let settings = settings(spec, replicas);
     let mut new = NewTopic::new(&name, i32::from(spec.partitions), TopicReplication::Fixed(replicas));
     for (setting, value) in &settings {
         new = new.set(setting, value);
@@ -90,14 +110,15 @@ pub(super) async fn ensure(inner: &Arc<Inner>, topic: Topic) -> Result<bool, Log
 }
 
 /// Makes a topic when it is missing, and says where one that was there is not as it should be.
-pub(super) async fn report(inner: &Arc<Inner>, topic: Topic) -> Result<TopicReport, LogError> {
+pub(super) async fn report(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Result<TopicReport, LogError> {
+    let topic = topic.into();
     let created = ensure(inner, topic).await?;
-    let name = inner.config.topic(topic);
+    let name = inner.config.prefixed(topic.name);
     let mut report = TopicReport { name, created, differences: Vec::new() };
     if created {
         return Ok(report);
     }
-    let ((found, _), spec) = (find(inner, topic).await?, topic.spec());
+    let ((found, _), spec) = (find(inner, topic).await?, topic.spec);
     if let Some(found) = found {
         let mut differs = |what: &str, is: usize, should: u8| {
             if is != usize::from(should) {
@@ -108,7 +129,7 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: Topic) -> Result<TopicRepo
         differs("replication", found.replicas, spec.replicas);
     }
     let is = described(inner, topic).await?;
-    for (setting, should) in settings(topic, i32::from(spec.replicas)) {
+    for (setting, should) in settings(spec, i32::from(spec.replicas)) {
         let is = is.get(setting).map_or("unknown", String::as_str);
         if is != should {
             report.differences.push(format!("{setting} is {is}, should be {should}"));
@@ -120,7 +141,7 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: Topic) -> Result<TopicRepo
 /// How large a message the topic takes.
 pub(super) async fn limit(inner: &Arc<Inner>, topic: Topic) -> Result<usize, LogError> {
     for _ in 0..TRIES {
-        let settings = described(inner, topic).await?;
+        let settings = described(inner, topic.into()).await?;
         if let Some(limit) = settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()) {
             return Ok(limit);
         }
@@ -131,23 +152,23 @@ pub(super) async fn limit(inner: &Arc<Inner>, topic: Topic) -> Result<usize, Log
 }
 
 /// What is set for a topic, beyond partitions and replicas.
-fn settings(topic: Topic, replicas: i32) -> Vec<(&'static str, String)> {
-    let spec = topic.spec();
-    let (policy, retention) = match spec.retention {
-        Retention::Unlimited => ("delete", "-1".to_owned()),
-        Retention::Compacted => ("compact", "-1".to_owned()),
+fn settings(spec: TopicSpec, replicas: i32) -> Vec<(&'static str, String)> {
+    let (policy, millis) = match spec.retention {
+        Retention::Unlimited => ("delete", -1),
+        Retention::Compacted => ("compact", -1),
+        Retention::Days(days) => ("delete", i64::from(days) * 24 * 60 * 60 * 1_000),
     };
     vec![
         ("cleanup.policy", policy.to_owned()),
-        ("retention.ms", retention.clone()),
-        ("retention.bytes", retention),
+        ("retention.ms", millis.to_string()),
+        ("retention.bytes", "-1".to_owned()),
         ("min.insync.replicas", if replicas >= 3 { "2" } else { "1" }.to_owned()),
         ("max.message.bytes", spec.max_message_bytes.to_string()),
     ]
 }
 
-async fn described(inner: &Arc<Inner>, topic: Topic) -> Result<BTreeMap<String, String>, LogError> {
-    let name = inner.config.topic(topic);
+async fn described(inner: &Arc<Inner>, topic: Wanted) -> Result<BTreeMap<String, String>, LogError> {
+    let name = inner.config.prefixed(topic.name);
     let options = AdminOptions::new().request_timeout(Some(ASK));
     let resource = ResourceSpecifier::Topic(&name);
     let answer = tokio::time::timeout(2 * ASK, inner.admin.describe_configs([&resource], &options)).await;

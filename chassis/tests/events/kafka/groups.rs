@@ -1,14 +1,17 @@
 //! Members that share the work of a group.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::timeout};
+use uuid::Uuid;
 use viscount_chassis::{
+    consumer::{ConsumerSpec, HandleError, Handler},
     devkafka::testing::wanted,
     log::{self, LogError, kafka::OutOfRange},
     testing::{eventually, run},
 };
-use viscount_contracts::Topic;
+use viscount_contracts::{Envelope, Topic};
 
 use super::hall::{Hall, Notes, PATIENCE, keys, publish};
 
@@ -113,5 +116,67 @@ fn a_member_that_gives_up_is_replaced() {
         notes.until(300).await;
         notes.are_in_order(30, 10);
         living.leave().await;
+    });
+}
+
+/// Can finish nothing until what it needs is there.
+#[derive(Clone, Default)]
+struct Needy {
+    is_there: Arc<watch::Sender<bool>>,
+    tried: Arc<Mutex<BTreeSet<Uuid>>>,
+    handled: Arc<Mutex<BTreeSet<(Uuid, i32)>>>,
+}
+
+impl Handler for Needy {
+    fn wants(&self, _: &Envelope) -> bool {
+        true
+    }
+
+    fn handle(&self, event: Arc<Envelope>) -> impl Future<Output = Result<(), HandleError>> + 'static {
+        let needy = self.clone();
+        async move {
+            needy.tried.lock().insert(event.key);
+            let _ = needy.is_there.subscribe().wait_for(|is_there| *is_there).await;
+            needy.handled.lock().insert((event.key, event.version));
+            Ok(())
+        }
+    }
+}
+
+/// In an outage a member has as much in hand as it may, and reads nothing more. Partitions go to others all the same.
+#[test]
+fn a_member_with_full_hands_does_not_begin_what_has_gone_to_another() {
+    if !wanted("a member with full hands") {
+        return;
+    }
+    run(async {
+        let hall = Hall::shared().await;
+        hall.made(2, &[]).await;
+        let (bed, notes, needy, keys) = (hall.bed().await, Notes::default(), Needy::default(), keys(20));
+        publish(&bed, &keys, 1..=3).await;
+        let spec = ConsumerSpec { in_hand: 40, ..ConsumerSpec::new("members", Topic::Orders) };
+        let full = hall.member_with(&bed.pool, &needy, spec);
+        // Three events of each key, and forty in hand: these are of fourteen keys at least.
+        eventually(|| async { (needy.tried.lock().len() >= 14).then_some(()) }).await;
+        let other = hall.member(&bed.pool, &notes);
+        eventually(|| async { (notes.count() > 0).then_some(()) }).await;
+        needy.is_there.send_replace(true);
+        let all = || async {
+            let mut handled = needy.handled.lock().clone();
+            handled.extend(notes.all());
+            (handled.len() == 60).then_some(())
+        };
+        eventually(all).await;
+        full.leave().await;
+        other.leave().await;
+        let gone: BTreeSet<Uuid> = notes.all().into_iter().map(|(key, _)| key).collect();
+        let begun: Vec<_> = needy
+            .handled
+            .lock()
+            .iter()
+            .filter(|(key, version)| gone.contains(key) && *version > 1)
+            .copied()
+            .collect();
+        assert!(begun.is_empty(), "begun although another member had it: {begun:?}");
     });
 }

@@ -86,8 +86,18 @@ impl Hall {
 
     /// A member of the group, as a process of its own.
     pub fn member<H: Handler + Clone + Send>(&self, pool: &PgPool, handler: &H) -> Member {
+        self.member_with(pool, handler, ConsumerSpec::new("members", Topic::Orders))
+    }
+
+    /// One with bounds of its own.
+    pub fn member_with<H: Handler + Clone + Send>(
+        &self,
+        pool: &PgPool,
+        handler: &H,
+        spec: ConsumerSpec,
+    ) -> Member {
         let (log, tree) = (self.log(), Supervisor::root("member", Intensity::default(), |_| {}));
-        let (handler, spec) = (handler.clone(), ConsumerSpec::new("members", Topic::Orders));
+        let handler = handler.clone();
         consumer::start(&tree, "consume", spec, pool.clone(), log.clone(), move || handler.clone());
         Member { log, tree }
     }
@@ -130,6 +140,11 @@ impl Handler for Notes {
 impl Notes {
     pub fn count(&self) -> usize {
         self.0.lock().len()
+    }
+
+    /// Every event that was handled.
+    pub fn all(&self) -> BTreeSet<(Uuid, i32)> {
+        self.0.lock().iter().copied().collect()
     }
 
     /// Waits until so many different events were handled.

@@ -1,6 +1,8 @@
 //! The engine on a real broker.
 
 mod conforming;
+mod foreign;
+mod garbage;
 mod groups;
 mod hall;
 mod outages;

@@ -6,7 +6,7 @@ use viscount_chassis::{
     log::{LogError, Start, kafka::KafkaLog},
     testing::run,
 };
-use viscount_contracts::Topic;
+use viscount_contracts::{DeadLetterTopic, Topic};
 
 use super::hall::{Hall, Notes, keys, positions, publish};
 use crate::bed::Bed;
@@ -68,13 +68,17 @@ fn topics_are_made_once_and_a_difference_is_told_and_left() {
         hall.made(2, &[("retention.ms", "1000")]).await;
         let log = KafkaLog::new(hall.config.clone()).unwrap();
         let reports = log.migrate().await.unwrap();
-        assert_eq!(reports.iter().filter(|report| report.created).count(), Topic::ALL.len() - 1);
+        let all = Topic::ALL.len() + DeadLetterTopic::ALL.len();
+        assert_eq!(reports.iter().filter(|report| report.created).count(), all - 1);
         for _ in 0..2 {
             let reports = log.migrate().await.unwrap();
             let orders = reports.iter().find(|report| report.name == hall.topic()).unwrap();
             let differences = orders.differences.join("; ");
             assert!(differences.contains("partitions is 2, should be 6"), "{differences}");
             assert!(differences.contains("retention.ms is 1000, should be -1"), "{differences}");
+            let letters = reports.iter().find(|report| report.name.ends_with("orders.dlq.v1")).unwrap();
+            let one_broker = ["replication is 1, should be 3", "min.insync.replicas is 1, should be 2"];
+            assert_eq!(letters.differences, one_broker, "and nothing else");
         }
     });
 }

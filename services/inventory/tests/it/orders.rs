@@ -253,6 +253,59 @@ fn a_dead_letter_is_shown_to_administrators_and_redriven_for_them() {
     });
 }
 
+/// A message without an event stands beside the letters. Its bytes are for those who ask for them.
+#[test]
+fn a_message_without_an_event_is_shown_beside_the_letters() {
+    run(async {
+        let app = TestApp::start().await;
+        let (early, late, letter) = (Uuid::from_u128(1), Uuid::max(), Uuid::now_v7());
+        for id in [late, early] {
+            let kept = sqlx::query(
+                "insert into unreadable_messages
+                    (consumer, id, topic, partition, message_offset, key, value, headers, bytes, state, attempts, error, errors)
+                 values ('inventory', $1, 'orders.events.v1', 2, 7, 'who', 'tok_1', $2::jsonb, 9, 'dead', 1, 'no event', '[]')",
+            );
+            let headers = r#"[{"name": "a", "value": "/w=="}, {"name": null, "value": null}]"#;
+            kept.bind(id).bind(headers).execute(&app.pool).await.unwrap();
+        }
+        let dead = sqlx::query(
+            "insert into dead_letters
+                (consumer, event_id, topic, position, key, version, kind, data, occurred_at, state, attempts, error)
+             values ('inventory', $1, 'orders.events.v1', 1, $1, 1, 'OrderCreated', '', now(), 'dead', 5, 'too hot')",
+        );
+        dead.bind(letter).execute(&app.pool).await.unwrap();
+        let (mut seen, mut path) = (Vec::new(), "/v1/ops/dead-letters?limit=1".to_owned());
+        loop {
+            let page: Value = app.get(&path).await.json().await.unwrap();
+            seen.extend(page["items"].as_array().unwrap().iter().map(|item| {
+                (
+                    item["kind"].as_str().unwrap().to_owned(),
+                    item["id"].as_str().unwrap().parse::<Uuid>().unwrap(),
+                )
+            }));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            path = format!("/v1/ops/dead-letters?limit=1&cursor={next}");
+        }
+        let kinds = [("unreadable", early), ("OrderCreated", letter), ("unreadable", late)];
+        assert_eq!(seen, kinds.map(|(kind, id)| (kind.to_owned(), id)));
+
+        let path = format!("/v1/ops/dead-letters/{early}");
+        let shown = app.get(&path).await.text().await.unwrap();
+        assert!(!shown.contains("tok_1") && !shown.contains("dG9rXzE="), "{shown}");
+        let raw: Value = app.get(&format!("{path}?raw=true")).await.json().await.unwrap();
+        assert_eq!((&raw["partition"], &raw["offset"], &raw["key"]), (&2.into(), &7.into(), &"who".into()));
+        let headers = json!([{"name": "a", "value": "/w=="}, {"name": null, "value": null}]);
+        assert_eq!(raw["raw"], json!({"key": "d2hv", "value": "dG9rXzE=", "headers": headers}));
+        assert_eq!(app.post(&format!("{path}/redrive"), &json!({})).await.status(), 202);
+        // Without brokers nobody can read it.
+        eventually(|| async {
+            let again: Value = app.get(&path).await.json().await.unwrap();
+            (again["state"] == "dead" && again["attempts"] == 2).then_some(())
+        })
+        .await;
+    });
+}
+
 fn bytes_of(order: OrderId, product: ProductId) -> Vec<u8> {
     NewEvent::new(order, 1, &created(order, &[(product, 1)]), Timestamp::now()).data
 }

@@ -51,6 +51,23 @@ async fn a_dead_letter_is_found() {
 }
 
 #[tokio::test]
+async fn a_message_without_an_event_is_found() {
+    let world = Broken::in_parts(&[Part::Inventory]).await;
+    world.run(Part::Inventory, format!(
+        "insert into unreadable_messages
+            (consumer, id, topic, partition, message_offset, headers, bytes, state, attempts, error, errors)
+         values ('inventory', '{EXTRA}', 'orders.events.v1', 2, 7, '[]', 0, 'dead', 1, 'ce_id is missing', '[]')"
+    )).await;
+    world
+        .breaks(
+            Promise::I4,
+            "message 7 of partition 2 of orders.events.v1",
+            "inventory found no event in it: ce_id is missing",
+        )
+        .await;
+}
+
+#[tokio::test]
 async fn an_event_that_nobody_published_is_found() {
     let world = Broken::in_parts(&[Part::Payments]).await;
     world.run(Part::Payments, format!("insert into inbox (event_id) values ('{EXTRA}')")).await;

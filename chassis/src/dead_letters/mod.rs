@@ -1,7 +1,15 @@
 //! Dead letters as those who run a service see them: what there is, and asking for another try.
 //!
-//! The rows live in the consumer's own database ([`consumer`](crate::consumer) writes them, and does the work of a
-//! redrive). Here they are read, and marked: [`redrive`] is one statement, so it holds whoever is running or not.
+//! There are two sorts: events that their consumer has given up ([`Letter`]), and messages in which it found no event
+//! ([`UnreadableMessage`]). The rows live in the consumer's own database ([`consumer`](crate::consumer) writes them, and
+//! does the work of a redrive). Here they are read, and marked: [`redrive_any`] is one statement, so it holds whoever is
+//! running or not.
+
+mod either;
+#[cfg(feature = "kafka")]
+mod publishing;
+mod tries;
+mod unreadable;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -10,6 +18,15 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
+
+pub use either::{DeadLetter, discard, find_any, list_all, redrive_any};
+#[cfg(feature = "kafka")]
+pub(crate) use publishing::{note_published, unpublished};
+pub use tries::Tried;
+#[cfg(feature = "kafka")]
+pub(crate) use tries::json;
+pub(crate) use tries::{APPENDED, Tries};
+pub use unreadable::UnreadableMessage;
 
 /// What becomes of an event that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -60,6 +77,8 @@ pub struct Letter {
     /// The first of its key, when this one waits behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind: Option<Uuid>,
+    /// What went wrong, oldest first; the newest 20.
+    pub errors: Vec<Tried>,
     /// The whole trace context.
     #[serde(skip)]
     pub traceparent: Option<String>,
@@ -87,11 +106,6 @@ impl Letter {
 
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let traceparent: Option<String> = row.try_get("traceparent")?;
-        let state = match row.try_get("state")? {
-            "dead" => State::Dead,
-            "redriving" => State::Redriving,
-            _ => State::Parked,
-        };
         Ok(Self {
             id: row.try_get("event_id")?,
             consumer: row.try_get("consumer")?,
@@ -100,19 +114,38 @@ impl Letter {
             key: row.try_get("key")?,
             version: row.try_get("version")?,
             position: row.try_get("position")?,
-            state,
+            state: State::read(row)?,
             attempts: row.try_get("attempts")?,
             error: row.try_get("error")?,
             occurred_at: row.try_get::<SqlTimestamp, _>("occurred_at")?.to_jiff(),
             recorded_at: row.try_get::<SqlTimestamp, _>("recorded_at")?.to_jiff(),
-            // W3C trace context: version, trace id, parent id, flags.
-            trace_id: traceparent.as_deref().and_then(|text| text.split('-').nth(1)).map(str::to_owned),
+            trace_id: traceparent.as_deref().and_then(trace_id),
             parked: row.try_get("parked")?,
             behind: row.try_get("behind")?,
+            errors: errors(row)?,
             traceparent,
             data: Bytes::from(row.try_get::<Vec<u8>, _>("data")?),
         })
     }
+}
+
+impl State {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(match row.try_get("state")? {
+            "dead" => State::Dead,
+            "redriving" => State::Redriving,
+            _ => State::Parked,
+        })
+    }
+}
+
+fn errors(row: &PgRow) -> Result<Vec<Tried>, sqlx::Error> {
+    Ok(serde_json::from_str(row.try_get("errors_text")?).unwrap_or_default())
+}
+
+/// The trace in a W3C trace context: version, trace id, parent id, flags.
+fn trace_id(traceparent: &str) -> Option<String> {
+    traceparent.split('-').nth(1).map(str::to_owned)
 }
 
 /// Which letters are meant. What is absent does not matter.
@@ -128,7 +161,7 @@ pub struct Filter {
     pub after: Option<(Uuid, String)>,
 }
 
-/// At most `limit` letters (not what is parked behind them), oldest event first.
+/// At most `limit` events that were given up (not what is parked behind them), oldest event first.
 pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Letter>, sqlx::Error> {
     read(pool, filter, false, limit).await
 }
@@ -146,7 +179,7 @@ async fn read(
 ) -> Result<Vec<Letter>, sqlx::Error> {
     let (after, after_consumer) = filter.after.clone().unzip();
     sqlx::query(
-        "select l.*,
+        "select l.*, l.errors::text as errors_text,
                 (select count(*) from dead_letters p
                  where p.consumer = l.consumer and p.topic = l.topic and p.key = l.key and p.state = 'parked'
                    and p.position > l.position) as parked,
