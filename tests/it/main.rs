@@ -8,6 +8,9 @@ mod contention;
 mod demo;
 mod dlq;
 mod documents;
+#[cfg(feature = "kafka")]
+mod every_service_twice;
+mod gateway;
 mod killing;
 mod outage;
 mod platform;
@@ -16,3 +19,5 @@ mod processes;
 #[cfg(feature = "kafka")]
 mod replicas;
 mod streams;
+#[cfg(feature = "kafka")]
+mod unwelcome;

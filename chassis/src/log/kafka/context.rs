@@ -109,14 +109,29 @@ impl ProducerContext for Complaints {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-/// What the library says, without the thread that said it and how long it took, in the words of our settings.
+/// What the library says, without the thread that said it and how long it took, in the words of our settings, and where
+/// to look when that is not all.
 fn plain(message: &str) -> String {
     let message = match message.split_once("]: ") {
         Some((thread, rest)) if thread.starts_with("[thrd:") => rest,
         _ => message,
     };
     let message = message.rsplit_once(" (after ").map_or(message, |(before, _)| before);
-    as_variables(message)
+    let mut plain = as_variables(message);
+    if let Some(hint) = hint(message) {
+        plain = format!("{plain} ({hint})");
+    }
+    plain
+}
+
+/// What brokers mean that say no more than that they do not want to.
+fn hint(message: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["alert bad certificate", "alert certificate", "alert unknown ca", "alert handshake failure"]) {
+        return Some("the broker does not take our certificate: KAFKA_SSL_CERTIFICATE_LOCATION");
+    }
+    says(&["Disconnected", "wrong version number", "PLAINTEXT broker"])
+        .then_some("if that goes on: is KAFKA_SECURITY_PROTOCOL what the broker has?")
 }
 
 #[cfg(test)]
@@ -127,6 +142,10 @@ mod tests {
     fn a_reason_is_one_line_in_the_words_of_our_settings() {
         let said = "[thrd:ssl://a:9093/bootstrap]: ssl://a:9093/bootstrap: SSL handshake failed: certificate verify failed, \
                     verify that ssl.ca.location is right (after 6ms in state SSL_HANDSHAKE, 3 identical error(s) suppressed)";
+        let refused =
+            "ssl://a:9093/1: Receive failed: error:0A000412:SSL routines::ssl/tls alert bad certificate";
+        assert!(plain(refused).contains("KAFKA_SSL_CERTIFICATE_LOCATION"));
+        assert!(plain("a:9093/1: Disconnected").contains("KAFKA_SECURITY_PROTOCOL"));
         let plain = plain(said);
         assert!(plain.starts_with("ssl://a:9093/bootstrap: SSL handshake failed"), "{plain}");
         assert!(plain.ends_with("verify that KAFKA_SSL_CA_LOCATION is right"), "{plain}");

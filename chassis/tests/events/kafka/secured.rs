@@ -133,7 +133,7 @@ fn a_certificate_that_is_wrong_is_told_for_what_it_is_and_a_right_one_is_taken()
 }
 
 #[test]
-fn one_side_with_tls_and_the_other_without_are_told_apart() {
+fn one_side_with_tls_and_the_other_without_is_told() {
     if !wanted("TLS on one side only") {
         return;
     }
@@ -148,7 +148,7 @@ fn one_side_with_tls_and_the_other_without_are_told_apart() {
         in_the_clear.delivers().await;
         let over_tls = Shop::open(Hall::told(&broker, &trusting(&authority))).await;
         over_tls.sells().await;
-        told(&over_tls, "PLAINTEXT broker listener").await;
+        told(&over_tls, "KAFKA_SECURITY_PROTOCOL").await;
         let _broker = listening_again(broker, door(&authority.signs(HERE), None)).await;
         over_tls.delivers().await;
     });

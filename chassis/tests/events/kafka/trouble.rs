@@ -1,7 +1,11 @@
 //! A service whose brokers do not let it in, until they do.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::{
+    sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
+};
 
+use tokio::time::timeout;
 use uuid::Uuid;
 use viscount_chassis::testing::eventually;
 
@@ -45,15 +49,21 @@ impl Shop {
 
 /// Waits until the check of readiness says this; gives the whole line.
 pub async fn told(shop: &Shop, what: &str) -> String {
-    let last = parking_lot::Mutex::new(String::new());
-    let said = eventually(|| async {
-        let said = shop.bed.log.check().await.err()?;
-        last.lock().clone_from(&said);
-        said.contains(what).then_some(said)
-    });
-    let said = tokio::time::timeout(super::hall::PATIENCE, said).await;
-    let said = said.unwrap_or_else(|_| panic!("{what:?} should be told, not {:?}", last.lock()));
-    assert!(!said.contains('\n'), "one line: {said}");
-    println!("{said}");
-    said
+    let mut last = String::new();
+    let asking = async {
+        loop {
+            if let Err(said) = shop.bed.log.check().await {
+                last = said;
+                if last.contains(what) {
+                    break;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = timeout(Duration::from_secs(20), asking).await;
+    assert!(told.is_ok(), "{what:?} should be told, not {last:?}");
+    assert!(!last.contains('\n'), "one line: {last}");
+    println!("{last}");
+    last
 }
