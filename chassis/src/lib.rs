@@ -17,6 +17,7 @@ pub mod open_files;
 pub mod ports;
 pub mod problem;
 pub mod resilience;
+pub mod seldom;
 pub mod service;
 pub mod store;
 pub mod telemetry;

@@ -22,6 +22,13 @@ const PACE: Duration = Duration::from_secs(30);
 /// How long a reason explains a failure. The library repeats an error of a connection every half minute.
 const FRESH: Duration = Duration::from_secs(45);
 
+/// True for what concerns a connection and not what goes over it: [`Complaints`] tell of it, once for all clients.
+pub(super) fn is_of_a_connection(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, Authentication, BrokerTransportFailure, Resolve, SSL};
+    let of_a_connection = [AllBrokersDown, Authentication, BrokerTransportFailure, Resolve, SSL];
+    error.rdkafka_error_code().is_some_and(|code| of_a_connection.contains(&code))
+}
+
 /// Tells of outages, not too often: every client of a process notices the same one, again and again.
 #[derive(Clone, Default)]
 pub(super) struct Complaints(Arc<Mutex<Heard>>);
