@@ -34,6 +34,14 @@ struct Twice {
     running: Vec<Option<Process>>,
 }
 
+impl Drop for Twice {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.processes.said());
+        }
+    }
+}
+
 impl Twice {
     async fn start() -> Self {
         let postgres = durable_server().await;
