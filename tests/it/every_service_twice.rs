@@ -43,9 +43,8 @@ impl Drop for Twice {
 }
 
 impl Twice {
-    async fn start() -> Self {
-        let postgres = durable_server().await;
-        let processes = Processes::new(&postgres.admin_url(), &test_brokers().await);
+    async fn start(database: &str) -> Self {
+        let processes = Processes::new(database, &test_brokers().await);
         let ports: [[u16; 2]; 5] = std::array::from_fn(|_| std::array::from_fn(|_| free_port().unwrap()));
         let simulator = free_port().unwrap();
         let gateway = processes.url.clone();
@@ -127,7 +126,8 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
         return;
     }
     block_on(async {
-        let mut twice = Twice::start().await;
+        let postgres = durable_server().await;
+        let mut twice = Twice::start(&postgres.admin_url()).await;
         let processes = &twice.processes;
         let admin = processes.token("admin").await;
         let thing = json!({"sku": "THING", "name": "A thing", "price": {"amount": 1_250, "currency": "GBP"}});
