@@ -155,6 +155,18 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
             }
         }
 
+        // A new key that one replica of identity makes signs for the other as well.
+        let rotate = processes.http.post(twice.at("identity", 0, "/v1/ops/keys/rotate")).bearer_auth(&admin);
+        let (status, said) = twice.asked(rotate).await;
+        assert!(status.is_success(), "{status} {said}");
+        for registered_at in 0..2 {
+            let user = twice.user(registered_at).await;
+            for orders in 0..2 {
+                let priced = || async { twice.price_at(orders, &product, &user).await };
+                assert_eq!(eventually("an order of a new user", priced).await, 1_400);
+            }
+        }
+
         // Orders through the gateway, while one replica of each service is killed and comes back.
         let mut running = std::mem::take(&mut twice.running);
         let (twice, processes, bought, taken) = (&twice, &twice.processes, &product, &Cell::new(0));
