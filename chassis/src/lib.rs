@@ -18,6 +18,7 @@ pub mod ports;
 pub mod problem;
 pub mod replay;
 pub mod resilience;
+pub mod seldom;
 pub mod service;
 pub mod store;
 pub mod telemetry;

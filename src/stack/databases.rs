@@ -17,6 +17,8 @@ pub enum Server {
         /// Connects as somebody who may make roles and databases.
         admin_url: String,
     },
+    /// None: no part that runs here has a database.
+    Unneeded,
 }
 
 impl Server {
@@ -37,11 +39,20 @@ impl Server {
         }
     }
 
+    /// The same, when one of these parts has a database.
+    pub async fn start_for(parts: &[Part], env: &Env, home: &Home) -> Result<Self, Failure> {
+        match parts.iter().any(|part| part.database().is_some()) {
+            true => Self::start(env, home).await,
+            false => Ok(Server::Unneeded),
+        }
+    }
+
     /// Connects as somebody who may do everything.
-    pub fn admin_url(&self) -> String {
+    fn admin_url(&self) -> String {
         match self {
             Server::Private(postgres) => postgres.admin_url(),
             Server::Given { admin_url } => admin_url.clone(),
+            Server::Unneeded => String::new(),
         }
     }
 
@@ -55,6 +66,7 @@ impl Server {
                 .and_then(|rest| rest.split('/').next())
                 .unwrap_or_default()
                 .to_owned(),
+            Server::Unneeded => String::new(),
         }
     }
 
@@ -76,7 +88,7 @@ impl Server {
     pub async fn stop(self) -> Result<(), Failure> {
         match self {
             Server::Private(postgres) => Ok(postgres.stop().await?),
-            Server::Given { .. } => Ok(()),
+            Server::Given { .. } | Server::Unneeded => Ok(()),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Stack {
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
         let log = engine(env)?;
-        let server = Server::start(env, home).await?;
+        let server = Server::start_for(parts, env, home).await?;
         let urls = server.provision(home, parts).await?;
 
         let (failed, failures) = mpsc::channel(FAILURES);

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
 use viscount_chassis::devkafka::testing::{on_a_blocking_thread, own_broker, prefix, wanted};
 
 use crate::platform::{Platform, basket, block_on, eventually};
+
+/// How many order while the broker is away, and how often.
+const CUSTOMERS: usize = 10;
+const ORDERS_EACH: usize = 10;
 
 #[test]
 fn orders_are_accepted_without_the_broker_and_completed_when_it_is_back() {
@@ -40,12 +45,25 @@ fn orders_are_accepted_without_the_broker_and_completed_when_it_is_back() {
         let buyer = platform.token("customer").await;
 
         broker.kill();
-        let mut accepted = Vec::new();
-        for key in ["one", "two", "three"] {
-            let answer = platform.post("/v1/orders", &buyer, key, &basket(&product, 1)).await.unwrap();
-            assert_eq!(answer.status(), StatusCode::CREATED, "orders are accepted meanwhile");
-            let order: Value = answer.json().await.unwrap();
-            accepted.push(order["id"].as_str().unwrap().to_owned());
+        let ordering = join_all((0..CUSTOMERS).map(|customer| {
+            let (platform, buyer, body) = (&platform, &buyer, basket(&product, 1));
+            async move {
+                let mut accepted = Vec::new();
+                for n in 0..ORDERS_EACH {
+                    let key = format!("{customer}-{n}");
+                    let answer = platform.post("/v1/orders", buyer, &key, &body).await.unwrap();
+                    assert_eq!(answer.status(), StatusCode::CREATED, "orders are accepted meanwhile");
+                    let order: Value = answer.json().await.unwrap();
+                    accepted.push(order["id"].as_str().unwrap().to_owned());
+                }
+                accepted
+            }
+        }));
+        let accepted: Vec<String> = ordering.await.into_iter().flatten().collect();
+        assert_eq!(accepted.len(), CUSTOMERS * ORDERS_EACH);
+        for order in &accepted {
+            let order = platform.get(&format!("/v1/orders/{order}"), &buyer).await;
+            assert_eq!(order["status"], "created", "nothing goes on without the broker: {order}");
         }
         let _broker = restarted(broker).await;
         for order in &accepted {

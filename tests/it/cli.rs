@@ -32,6 +32,15 @@ fn a_wrong_configuration_is_one_line_that_names_the_variable() {
     }
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn a_password_for_brokers_that_would_not_be_used_is_refused_and_not_repeated() {
+    let variables = [("KAFKA_BROKERS", "127.0.0.1:9092"), ("KAFKA_SASL_PASSWORD", "hunter2")];
+    let (code, said) = refused(&variables);
+    assert_eq!((code, said.lines().count()), (2, 1), "{said}");
+    assert!(said.contains("KAFKA_SECURITY_PROTOCOL") && !said.contains("hunter2"), "{said}");
+}
+
 #[test]
 fn a_port_that_is_taken_is_named_with_the_variable_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,6 +9,9 @@ mod demo;
 mod dlq;
 mod documents;
 mod events;
+#[cfg(feature = "kafka")]
+mod every_service_twice;
+mod gateway;
 mod killing;
 mod outage;
 mod platform;
@@ -18,3 +21,5 @@ mod processes;
 mod replicas;
 mod sockets;
 mod streams;
+#[cfg(feature = "kafka")]
+mod unwelcome;

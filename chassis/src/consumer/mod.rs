@@ -41,6 +41,7 @@ use crate::{
     dead_letters::Tries,
     failpoint,
     log::{Batch, Delivery, EventLog, LogError, Member, Place, Revoked, Subscription},
+    seldom::Seldom,
 };
 
 /// Why an event could not be handled.
@@ -131,12 +132,15 @@ pub fn start<H: Handler>(
     supervisor.task(name, Restart::Permanent, move || {
         let (spec, pool, log, handler) = (spec.clone(), pool.clone(), log.clone(), Rc::new(factory()));
         async move {
+            let mut seldom = Seldom::default();
             // An outage is waited for, not escalated: only a panic or a refusal counts as a failure of the task.
             loop {
                 match run(&spec, &pool, &log, &handler).await {
                     Err(error) if !error.is_away() => return Err(error),
                     Err(error) => {
-                        tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
+                        if seldom.is_due() {
+                            tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
+                        }
                         time::sleep(pause_after(&error).mul_f64(rand::random_range(0.5..1.5))).await;
                     }
                     Ok(never) => match never {},

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DevKafka, DevKafkaError};
+use super::{DevKafka, DevKafkaError, Listener};
 
 /// What is fetched. Pinned, so that everyone gets the same.
 const VERSION: &str = "3.9.2";
@@ -73,11 +73,14 @@ impl Installation {
         command
     }
 
-    /// Prepares the data folder that the settings name.
-    pub(super) fn format(&self, properties: &Path) -> Result<(), DevKafkaError> {
+    /// Prepares the data folder that the settings name, with this user's record, if any.
+    pub(super) fn format(&self, properties: &Path, user: Option<&str>) -> Result<(), DevKafkaError> {
         let mut java = self.java();
         java.args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(self.lib.join("*"));
         java.args(["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c"]).arg(properties);
+        if let Some(user) = user {
+            java.args(["--add-scram", user]);
+        }
         let output = java
             .stdin(Stdio::null())
             .output()
@@ -168,7 +171,7 @@ fn train(lib: &Path, archive: &Path) {
     let under_way = archive.with_extension("under-way");
     let jvm = [format!("-XX:ArchiveClassesAtExit={}", under_way.display())];
     let bare = Installation { lib: lib.to_owned(), archive: None };
-    let trained = DevKafka::start_from(bare, &[], &jvm)
+    let trained = DevKafka::start_from(bare, &Listener::default(), &[], &jvm)
         .and_then(DevKafka::stop)
         .and_then(|()| fs::rename(&under_way, archive).map_err(DevKafkaError::io(archive)));
     if let Err(error) = trained {

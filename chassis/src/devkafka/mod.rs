@@ -18,6 +18,7 @@
 
 mod error;
 mod install;
+mod listener;
 mod process;
 pub mod testing;
 
@@ -31,6 +32,7 @@ use std::{
 
 pub use error::DevKafkaError;
 use install::Installation;
+pub use listener::{Listener, Mechanism, Sasl, Tls};
 use process::Process;
 
 use crate::ports;
@@ -50,6 +52,9 @@ pub struct DevKafka {
     installation: Installation,
     folder: PathBuf,
     port: u16,
+    /// For itself: as the controller, and as a broker among brokers when clients come in otherwise.
+    inner: [u16; 2],
+    more: Vec<String>,
     process: Option<Process>,
     watcher: Child,
 }
@@ -58,24 +63,29 @@ impl DevKafka {
     /// Makes and starts one in a new folder under the system's temporary one. `settings` are lines of its
     /// `server.properties` beyond the usual.
     pub fn start(settings: &[&str]) -> Result<Self, DevKafkaError> {
+        Self::start_listening(&Listener::default(), settings)
+    }
+
+    /// Makes and starts one that lets clients in like this.
+    pub fn start_listening(listener: &Listener, settings: &[&str]) -> Result<Self, DevKafkaError> {
         let installation = Installation::get()?;
-        Self::start_from(installation, settings, &[])
+        Self::start_from(installation, listener, settings, &[])
     }
 
     fn start_from(
         installation: Installation,
+        listener: &Listener,
         settings: &[&str],
         jvm: &[String],
     ) -> Result<Self, DevKafkaError> {
         let folder = std::env::temp_dir().join(format!("viscount-kafka-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir_all(&folder).map_err(DevKafkaError::io(&folder))?;
         let watcher = watch(&folder)?;
-        let port = free_port()?;
-        let mut broker = Self { installation, folder, port, process: None, watcher };
-        let properties = broker.properties();
-        fs::write(&properties, broker.settings(free_port()?, settings))
-            .map_err(DevKafkaError::io(&properties))?;
-        broker.installation.format(&properties)?;
+        let (port, inner) = (free_port()?, [free_port()?, free_port()?]);
+        let more = settings.iter().map(|line| (*line).to_owned()).collect();
+        let mut broker = Self { installation, folder, port, inner, more, process: None, watcher };
+        broker.configure(listener)?;
+        broker.installation.format(&broker.properties(), listener.record().as_deref())?;
         broker.run(jvm)?;
         Ok(broker)
     }
@@ -98,6 +108,18 @@ impl DevKafka {
         self.run(&[])
     }
 
+    /// Kills it and starts it again, with clients let in like this from now on. Users of SCRAM stay those of the start.
+    pub fn restart_listening(&mut self, listener: &Listener) -> Result<(), DevKafkaError> {
+        self.kill();
+        self.configure(listener)?;
+        self.run(&[])
+    }
+
+    fn configure(&self, listener: &Listener) -> Result<(), DevKafkaError> {
+        let properties = self.properties();
+        fs::write(&properties, self.settings(listener)).map_err(DevKafkaError::io(&properties))
+    }
+
     fn run(&mut self, jvm: &[String]) -> Result<(), DevKafkaError> {
         let command = self.installation.broker(&self.properties(), jvm);
         let process = Process::spawn(command, &self.folder)?;
@@ -117,18 +139,20 @@ impl DevKafka {
     }
 
     /// One node, quick to elect, to form groups, and to come back after `kill -9`.
-    fn settings(&self, controller: u16, more: &[&str]) -> String {
-        let (port, data) = (self.port, self.folder.join("log"));
-        let data = data.display();
+    fn settings(&self, listener: &Listener) -> String {
+        let (port, [controller, own], data) = (self.port, self.inner, self.folder.join("log"));
+        let (data, protocol) = (data.display(), listener.protocol());
+        // Its own door stands open to the loopback device only.
+        let door = format!("CLIENTS://127.0.0.1:{port},BROKERS://127.0.0.1:{own}");
         let mut text = format!(
             "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={door},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={door}
+inter.broker.listener.name=BROKERS
+listener.security.protocol.map=CLIENTS:{protocol},BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=3
@@ -147,7 +171,8 @@ broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 "
         );
-        for line in more {
+        text += &listener.settings();
+        for line in &self.more {
             let _ = writeln!(text, "{line}");
         }
         text

@@ -7,7 +7,7 @@
 
 use tokio::sync::OnceCell;
 
-use super::DevKafka;
+use super::{DevKafka, Listener};
 
 /// False when tests on a real broker are to be left out, which is said on standard error.
 pub fn wanted(test: &str) -> bool {
@@ -36,6 +36,29 @@ pub async fn own_broker(settings: &'static [&'static str]) -> DevKafka {
         Ok(broker) => broker,
         Err(error) => panic!("cannot start a broker: {error}"),
     }
+}
+
+/// A broker of one's own that lets clients in like this.
+///
+/// # Panics
+/// When no broker can be had.
+pub async fn listening_broker(listener: Listener) -> DevKafka {
+    match on_a_blocking_thread(move || DevKafka::start_listening(&listener, &[])).await {
+        Ok(broker) => broker,
+        Err(error) => panic!("cannot start a broker: {error}"),
+    }
+}
+
+/// The same broker, killed and started again, with clients let in like this.
+///
+/// # Panics
+/// When it does not start.
+pub async fn listening_again(mut broker: DevKafka, listener: Listener) -> DevKafka {
+    on_a_blocking_thread(move || match broker.restart_listening(&listener) {
+        Ok(()) => broker,
+        Err(error) => panic!("cannot start the broker again: {error}"),
+    })
+    .await
 }
 
 /// Runs what blocks aside from the test.

@@ -1,22 +1,10 @@
 //! How to reach the brokers, and how their clients are set up.
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use viscount_contracts::Topic;
 
+use super::security;
 use crate::config::{ConfigError, Env};
-
-/// Settings that are passed on under librdkafka's own names.
-const PASSED_ON: [(&str, &str); 9] = [
-    ("KAFKA_SECURITY_PROTOCOL", "security.protocol"),
-    ("KAFKA_SASL_MECHANISM", "sasl.mechanism"),
-    ("KAFKA_SASL_USERNAME", "sasl.username"),
-    ("KAFKA_SASL_PASSWORD", "sasl.password"),
-    ("KAFKA_SSL_CA_LOCATION", "ssl.ca.location"),
-    ("KAFKA_SSL_CERTIFICATE_LOCATION", "ssl.certificate.location"),
-    ("KAFKA_SSL_KEY_LOCATION", "ssl.key.location"),
-    ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password"),
-    ("KAFKA_CLIENT_RACK", "client.rack"),
-];
 
 /// What a group does when the events that it was to read next are no longer there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,18 +64,8 @@ impl KafkaConfig {
         config.out_of_range = out_of_range;
         config.prefix = env.get("KAFKA_TOPIC_PREFIX").unwrap_or_default().to_owned();
         config.session_timeout_ms = env.parse_or("KAFKA_SESSION_TIMEOUT_MS", config.session_timeout_ms)?;
-        for (variable, setting) in PASSED_ON {
-            if let Some(value) = env.get(variable) {
-                config.settings.push((setting, value.to_owned()));
-            }
-        }
-        if let Err(error) = config.client().create_native_config() {
-            // The library's message repeats the value, which may be a secret.
-            tracing::debug!(%error, "kafka settings");
-            let problem =
-                "these settings fit no client; TLS and SCRAM need a build with the feature kafka-tls";
-            return Err(ConfigError::new("KAFKA_SECURITY_PROTOCOL and others", problem));
-        }
+        config.settings = security::settings(env)?;
+        config.settings.extend(env.get("KAFKA_CLIENT_RACK").map(|rack| ("client.rack", rack.to_owned())));
         Ok(Some(config))
     }
 
@@ -99,6 +77,13 @@ impl KafkaConfig {
     /// The same for any name.
     pub(super) fn prefixed(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// The file with the authorities that sign the brokers' certificates.
+    #[cfg(feature = "kafka-tls")]
+    pub(super) fn authorities(&self) -> Option<&str> {
+        let (_, file) = self.settings.iter().find(|(setting, _)| *setting == "ssl.ca.location")?;
+        Some(file)
     }
 
     /// What every client has.
@@ -113,15 +98,15 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "3000")
             .set("allow.auto.create.topics", "false")
-            .set("log.connection.close", "false");
+            .set_log_level(RDKafkaLogLevel::Info);
         for (setting, value) in &self.settings {
             client.set(*setting, value);
         }
         client
     }
 
-    /// For questions about topics.
-    pub(super) fn admin(&self) -> ClientConfig {
+    /// For questions about the brokers and their topics.
+    pub(super) fn asker(&self) -> ClientConfig {
         self.client()
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
 use viscount_contracts::{Envelope, Topic};
@@ -27,8 +27,6 @@ use crate::log::{BoxFuture, Delivery, LogError, LogReader, Start};
 const ASK: Duration = Duration::from_secs(5);
 /// How often it is looked whether there are more partitions than before.
 const LOOK: Duration = Duration::from_secs(3);
-
-impl ConsumerContext for Complaints {}
 
 type FollowingConsumer = BaseConsumer<Complaints>;
 

@@ -8,6 +8,9 @@
 //! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
 
 mod acks;
+mod asker;
+#[cfg(feature = "kafka-tls")]
+mod certificate;
 mod config;
 mod context;
 mod follower;
@@ -19,6 +22,7 @@ mod member;
 mod poller;
 mod queues;
 mod relay;
+mod security;
 mod sender;
 mod standing;
 mod topics;
@@ -26,14 +30,14 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::{admin::AdminClient, error::KafkaError};
+use rdkafka::error::KafkaError;
 use tokio::{runtime::Handle, sync::watch};
 use viscount_contracts::{DeadLetterTopic, Envelope, Topic};
 
 pub use config::{KafkaConfig, OutOfRange};
 pub use topics::TopicReport;
 
-use self::{context::Complaints, live::Live};
+use self::{asker::Asker, context::Complaints, live::Live};
 use super::{
     BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, RawMessage, Start,
     Subscription, embedded::Watch,
@@ -52,7 +56,7 @@ struct Inner {
     config: KafkaConfig,
     /// What this process's services commit, from memory, and what others commit, from the tables.
     feed: EmbeddedLog,
-    admin: AdminClient<Complaints>,
+    asker: Arc<Asker>,
     complaints: Complaints,
     live: Live,
     stop: watch::Sender<bool>,
@@ -65,11 +69,12 @@ impl KafkaLog {
     /// may be away.
     pub fn new(config: KafkaConfig) -> Result<Self, LogError> {
         let complaints = Complaints::default();
-        let admin = config.admin().create_with_context(complaints.clone()).map_err(unavailable)?;
+        let asker = Asker::new(&config, &complaints)
+            .map_err(|error| LogError::Refused(security::as_variables(&error.to_string())))?;
         let inner = Inner {
             config,
             feed: EmbeddedLog::watching(WATCH),
-            admin,
+            asker,
             complaints,
             live: Live::default(),
             stop: watch::Sender::new(false),
@@ -153,7 +158,7 @@ impl EventLog for KafkaLog {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { topics::reachable(&self.inner).await.map_err(|error| error.to_string()) })
+        Box::pin(async { self.inner.asker.reachable().await })
     }
 
     fn close(&self, patience: Duration) -> BoxFuture<'_, ()> {

@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use viscount_contracts::Topic;
 
 use super::{
+    context::is_of_a_connection,
     gaps::Gaps,
     live::{Live, Living},
     queues::{Next, Queues},
@@ -221,7 +222,10 @@ impl<C: ConsumerContext + 'static> Polling<C> {
                 self.shared.queues.lock().fail(LogError::Unavailable(error.to_string()));
                 self.shared.tell();
             }
-            // The topic is not there yet, brokers are away, …: the library goes on by itself.
+            _ if is_of_a_connection(error) => {
+                tracing::debug!(topic = self.name, %error, "reading has to wait");
+            }
+            // The topic is not there yet, …: the library goes on by itself.
             _ if self.told.is_none_or(|told| told.elapsed() > TELL) => {
                 tracing::warn!(topic = self.name, %error, "reading has to wait");
                 self.told = Some(Instant::now());

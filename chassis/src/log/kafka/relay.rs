@@ -36,8 +36,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long it waits when too many bytes are on their way.
 const FULL: Duration = Duration::from_millis(10);
-/// How often the same interruption is told.
+/// How often interruptions are told, and how often the same one. Each service has a relay, and they are interrupted alike.
 const TELL: Duration = Duration::from_secs(30);
+const TELL_AGAIN: Duration = Duration::from_secs(300);
 /// How often it looks whether a topic that was too small takes more.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -79,7 +80,10 @@ pub(super) async fn run(inner: Arc<Inner>, store: EventStore, mut stop: watch::R
             Ok(()) => return,
             Err(interruption) => {
                 let error = interruption.to_string();
-                if told.as_ref().is_none_or(|(before, at)| *before != error || at.elapsed() > TELL) {
+                let due = |(before, at): &(String, Instant)| {
+                    at.elapsed() > if *before == error { TELL_AGAIN } else { TELL }
+                };
+                if told.as_ref().is_none_or(due) {
                     tracing::warn!(%topic, error, "publishing is interrupted");
                     told = Some((error, Instant::now()));
                 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    error::RDKafkaErrorCode,
+    error::{KafkaResult, RDKafkaErrorCode},
 };
+use tokio::{runtime::Handle, time::timeout};
 use viscount_contracts::{DeadLetterTopic, Retention, Topic, TopicSpec};
 
 use super::{Inner, unavailable};
@@ -56,22 +57,13 @@ pub struct TopicReport {
 
 /// Which brokers these are.
 pub(super) async fn cluster(inner: &Arc<Inner>) -> Result<String, LogError> {
-    let id = blocking(inner, |inner| inner.admin.inner().fetch_cluster_id(ASK)).await?;
+    let id = inner.asker.ask(|client| client.fetch_cluster_id(ASK)).await?;
     id.ok_or_else(|| LogError::Unavailable("the brokers do not answer".to_owned()))
-}
-
-/// The brokers answer.
-pub(super) async fn reachable(inner: &Arc<Inner>) -> Result<(), LogError> {
-    let asked = blocking(inner, |inner| {
-        let nothing = inner.config.topic(Topic::Orders);
-        inner.admin.inner().fetch_metadata(Some(&nothing), Duration::from_secs(1)).map(drop)
-    });
-    asked.await?.map_err(unavailable)
 }
 
 async fn find(inner: &Arc<Inner>, topic: Wanted) -> Result<(Option<Found>, usize), LogError> {
     let name = inner.config.prefixed(topic.name);
-    let metadata = blocking(inner, move |inner| inner.admin.inner().fetch_metadata(Some(&name), ASK));
+    let metadata = inner.asker.ask(move |client| client.fetch_metadata(Some(&name), ASK));
     let metadata = metadata.await?.map_err(unavailable)?;
     let name = inner.config.prefixed(topic.name);
     let found = metadata.topics().iter().find(|found| found.name() == name && found.error().is_none());
@@ -91,15 +83,17 @@ pub(super) async fn ensure(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Resu
     }
     let (name, spec) = (inner.config.prefixed(topic.name), topic.spec);
     let replicas = i32::from(spec.replicas).min(i32::try_from(brokers).unwrap_or(1)).max(1);
-    let settings = settings(spec, replicas);
-    let mut new = NewTopic::new(&name, i32::from(spec.partitions), TopicReplication::Fixed(replicas));
-    for (setting, value) in &settings {
-        new = new.set(setting, value);
-    }
-    let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
-    let made = tokio::time::timeout(2 * ASK, inner.admin.create_topics([&new], &options)).await;
-    let made = made.map_err(|_| LogError::Unavailable("the brokers do not answer".to_owned()))?;
-    for result in made.map_err(unavailable)? {
+    let (wanted, partitions) = (name.clone(), i32::from(spec.partitions));
+    let made = inner.asker.administer(move |admin, runtime| {
+        let settings = settings(spec, replicas);
+        let mut new = NewTopic::new(&wanted, partitions, TopicReplication::Fixed(replicas));
+        for (setting, value) in &settings {
+            new = new.set(setting, value);
+        }
+        let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+        answered(runtime, admin.create_topics([&new], &options))
+    });
+    for result in made.await? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((_, code)) => return Err(LogError::Unavailable(format!("topic {name}: {code}"))),
@@ -169,12 +163,13 @@ fn settings(spec: TopicSpec, replicas: i32) -> Vec<(&'static str, String)> {
 
 async fn described(inner: &Arc<Inner>, topic: Wanted) -> Result<BTreeMap<String, String>, LogError> {
     let name = inner.config.prefixed(topic.name);
-    let options = AdminOptions::new().request_timeout(Some(ASK));
-    let resource = ResourceSpecifier::Topic(&name);
-    let answer = tokio::time::timeout(2 * ASK, inner.admin.describe_configs([&resource], &options)).await;
-    let answer = answer.map_err(|_| LogError::Unavailable("the brokers do not answer".to_owned()))?;
+    let asked = name.clone();
+    let answer = inner.asker.administer(move |admin, runtime| {
+        let options = AdminOptions::new().request_timeout(Some(ASK));
+        answered(runtime, admin.describe_configs([&ResourceSpecifier::Topic(&asked)], &options))
+    });
     let mut settings = BTreeMap::new();
-    for resource in answer.map_err(unavailable)? {
+    for resource in answer.await? {
         let resource = resource.map_err(|code| LogError::Unavailable(format!("topic {name}: {code}")))?;
         for entry in resource.entries {
             settings.extend(entry.value.map(|value| (entry.name, value)));
@@ -183,12 +178,8 @@ async fn described(inner: &Arc<Inner>, topic: Wanted) -> Result<BTreeMap<String,
     Ok(settings)
 }
 
-/// The library's questions block.
-async fn blocking<T: Send + 'static>(
-    inner: &Arc<Inner>,
-    ask: impl FnOnce(&Inner) -> T + Send + 'static,
-) -> Result<T, LogError> {
-    let inner = inner.clone();
-    let asked = tokio::task::spawn_blocking(move || ask(&inner)).await;
-    asked.map_err(|error| LogError::Unavailable(error.to_string()))
+/// Waits for the answer to a request, on a thread that may.
+fn answered<T>(runtime: &Handle, answer: impl Future<Output = KafkaResult<T>>) -> Result<T, LogError> {
+    let answer = runtime.block_on(async { timeout(2 * ASK, answer).await });
+    answer.map_err(|_| LogError::Unavailable("the brokers do not answer".to_owned()))?.map_err(unavailable)
 }

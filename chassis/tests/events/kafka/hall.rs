@@ -17,8 +17,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 use viscount_actors::{Intensity, Supervisor};
 use viscount_chassis::{
+    config::Env,
     consumer::{self, ConsumerSpec, HandleError, Handler},
-    devkafka::testing::{prefix, test_brokers},
+    devkafka::{
+        DevKafka,
+        testing::{prefix, test_brokers},
+    },
     log::{
         EventLog, LogReader, Start,
         kafka::{KafkaConfig, KafkaLog},
@@ -49,6 +53,14 @@ impl Hall {
         config.prefix = prefix();
         config.session_timeout_ms = 2_000;
         Self { config }
+    }
+
+    /// On this broker, with these settings besides, as the environment tells them.
+    pub fn told(broker: &DevKafka, settings: &[(&str, String)]) -> Self {
+        let env = settings.iter().fold(Env::default(), |env, (name, value)| env.with(*name, value));
+        let env = env.with("KAFKA_BROKERS", broker.brokers()).with("KAFKA_TOPIC_PREFIX", prefix());
+        let env = env.with("KAFKA_SESSION_TIMEOUT_MS", "2000");
+        Self { config: KafkaConfig::from_env(&env).unwrap().unwrap() }
     }
 
     /// The engine as a process of its own has it.

@@ -1,11 +1,17 @@
 //! The engine on a real broker.
 
+#[cfg(feature = "kafka-tls")]
+mod authority;
 mod conforming;
 mod foreign;
 mod garbage;
 mod groups;
 mod hall;
 mod outages;
+mod passwords;
 mod publishing;
 mod redriving;
+#[cfg(feature = "kafka-tls")]
+mod secured;
 mod topics;
+mod trouble;

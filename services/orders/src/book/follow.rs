@@ -5,16 +5,22 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use viscount_chassis::log::{EventLog, LogError, Start};
+use viscount_chassis::{
+    log::{EventLog, LogError, Start},
+    seldom::Seldom,
+};
 use viscount_contracts::{Envelope, Topic};
 
 use super::{Change, PriceBook};
 
 /// Follows the catalogue for ever. Run as a supervised task.
 pub async fn follow(book: PriceBook, log: Arc<dyn EventLog>) -> Result<(), Infallible> {
+    let mut seldom = Seldom::default();
     loop {
         let Err(error) = follow_from_the_beginning(&book, log.as_ref()).await;
-        tracing::warn!(%error, "the price book pauses");
+        if seldom.is_due() {
+            tracing::warn!(%error, "the price book pauses");
+        }
         tokio::time::sleep(Duration::from_millis(rand::random_range(500..1_500))).await;
     }
 }

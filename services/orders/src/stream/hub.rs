@@ -7,7 +7,10 @@ use metrics::gauge;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use viscount_chassis::log::{EventLog, LogError, Start};
+use viscount_chassis::{
+    log::{EventLog, LogError, Start},
+    seldom::Seldom,
+};
 use viscount_contracts::{Envelope, OrderId, Topic};
 
 use crate::metrics::STREAM_WATCHERS;
@@ -36,9 +39,12 @@ impl StreamHub {
     /// Follows the topic for ever. Run as a supervised task. An outage of the log is waited for: it is no failure of
     /// the hub's, and must not use up the restarts of the service.
     pub async fn follow(self, log: Arc<dyn EventLog>) -> Result<(), Infallible> {
+        let mut seldom = Seldom::default();
         loop {
             let Err(error) = self.follow_from_now(log.as_ref()).await;
-            tracing::warn!(%error, "the stream hub pauses");
+            if seldom.is_due() {
+                tracing::warn!(%error, "the stream hub pauses");
+            }
             tokio::time::sleep(Duration::from_millis(rand::random_range(200..600))).await;
         }
     }
