@@ -3,6 +3,7 @@
 use rdkafka::ClientConfig;
 use viscount_contracts::Topic;
 
+use super::RegistryConfig;
 use crate::config::{ConfigError, Env};
 
 /// Settings that are passed on under librdkafka's own names.
@@ -39,6 +40,8 @@ pub struct KafkaConfig {
     pub out_of_range: OutOfRange,
     /// How long a member may be silent before its partitions go to others, in milliseconds.
     pub session_timeout_ms: u32,
+    /// Where schemas are registered, if anywhere.
+    pub registry: Option<RegistryConfig>,
     settings: Vec<(&'static str, String)>,
 }
 
@@ -57,6 +60,7 @@ impl KafkaConfig {
             prefix: String::new(),
             out_of_range: OutOfRange::default(),
             session_timeout_ms: 6_000,
+            registry: None,
             settings: Vec::new(),
         }
     }
@@ -76,6 +80,7 @@ impl KafkaConfig {
         config.out_of_range = out_of_range;
         config.prefix = env.get("KAFKA_TOPIC_PREFIX").unwrap_or_default().to_owned();
         config.session_timeout_ms = env.parse_or("KAFKA_SESSION_TIMEOUT_MS", config.session_timeout_ms)?;
+        config.registry = RegistryConfig::from_env(env)?;
         for (variable, setting) in PASSED_ON {
             if let Some(value) = env.get(variable) {
                 config.settings.push((setting, value.to_owned()));

@@ -14,10 +14,9 @@ use tokio::time::Instant;
 use viscount_contracts::Topic;
 
 use super::{
-    KafkaConfig,
+    Inner,
     context::Complaints,
     gaps::Gaps,
-    live::Live,
     poller::{Poller, Polling, Shared},
     unavailable,
 };
@@ -29,13 +28,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// Joins.
-pub(super) fn join(
-    config: &KafkaConfig,
-    live: &Live,
-    complaints: Complaints,
-    member: &Member,
-) -> Result<Subscription, LogError> {
-    let topic = member.topic;
+pub(super) fn join(inner: &Inner, member: &Member) -> Result<Subscription, LogError> {
+    let Inner { config, live, complaints, registry, .. } = inner;
+    let (topic, complaints, registry) = (member.topic, complaints.clone(), registry.clone());
     let name = config.topic(topic);
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
@@ -45,7 +40,8 @@ pub(super) fn join(
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
     let upkeep = Box::new(|_: &BaseConsumer<Context>| {});
-    let polling = Polling { consumer, shared: shared.clone(), topic, name, gaps, upkeep, told: None };
+    let polling =
+        Polling { consumer, shared: shared.clone(), topic, name, gaps, registry, upkeep, told: None };
     let poller = polling.start(live)?;
     Ok(Subscription { deliveries: Box::new(Joined(poller)), place: Box::new(GroupPlace(shared)) })
 }

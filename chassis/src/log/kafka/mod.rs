@@ -4,7 +4,8 @@
 //!   topic: one relay at a time over all replicas (`lease`), idempotent, pipelined, in order.
 //! - **In.** A member of a group (`member`) or a follower (`follower`) has a thread that polls (`poller`) and
 //!   queues that are bounded (`queues`). A group's place is kept by the brokers, after the effect is in the database.
-//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
+//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`), framed when there is a schema registry
+//!   (`registry`).
 
 mod acks;
 mod config;
@@ -16,6 +17,7 @@ mod live;
 mod member;
 mod poller;
 mod queues;
+mod registry;
 mod relay;
 mod sender;
 mod standing;
@@ -29,9 +31,10 @@ use tokio::{runtime::Handle, sync::watch};
 use viscount_contracts::Topic;
 
 pub use config::{KafkaConfig, OutOfRange};
+pub use registry::{RegistryConfig, RegistryError, SchemaReport};
 pub use topics::TopicReport;
 
-use self::{context::Complaints, live::Live};
+use self::{context::Complaints, live::Live, registry::Registry};
 use super::{
     BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, Start, Subscription,
     embedded::Watch,
@@ -52,6 +55,7 @@ struct Inner {
     feed: EmbeddedLog,
     admin: AdminClient<Complaints>,
     complaints: Complaints,
+    registry: Option<Arc<Registry>>,
     live: Live,
     stop: watch::Sender<bool>,
     /// Where relays run: they outlive the services whose events they publish.
@@ -64,14 +68,20 @@ impl KafkaLog {
     pub fn new(config: KafkaConfig) -> Result<Self, LogError> {
         let complaints = Complaints::default();
         let admin = config.admin().create_with_context(complaints.clone()).map_err(unavailable)?;
+        let runtime = Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?;
+        let stop = watch::Sender::new(false);
+        let registry = config.registry.clone().map(|registry| {
+            Registry::new(registry, config.prefix.clone(), runtime.clone(), stop.subscribe())
+        });
         let inner = Inner {
+            registry: registry.transpose()?.map(Arc::new),
             config,
             feed: EmbeddedLog::watching(WATCH),
             admin,
             complaints,
             live: Live::default(),
-            stop: watch::Sender::new(false),
-            runtime: Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?,
+            stop,
+            runtime,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -83,6 +93,15 @@ impl KafkaLog {
             reports.push(topics::report(&self.inner, topic).await?);
         }
         Ok(reports)
+    }
+
+    /// Registers every schema that is missing, when there is a registry, and says where the others are not as they should
+    /// be. Fails with the first that the registry refuses.
+    pub async fn register_schemas(&self) -> Result<Vec<SchemaReport>, RegistryError> {
+        match &self.inner.registry {
+            Some(registry) => registry.migrate().await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -99,19 +118,13 @@ impl EventLog for KafkaLog {
     }
 
     fn subscribe(&self, member: Member) -> BoxFuture<'_, Result<Subscription, LogError>> {
-        Box::pin(async move {
-            let Inner { config, live, complaints, .. } = self.inner.as_ref();
-            member::join(config, live, complaints.clone(), &member)
-        })
+        Box::pin(async move { member::join(&self.inner, &member) })
     }
 
     fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
         let inner = self.inner.clone();
         Box::pin(async move {
-            let following = tokio::task::spawn_blocking(move || {
-                let Inner { config, live, complaints, .. } = inner.as_ref();
-                follower::follow(config, live, complaints.clone(), topic, start)
-            });
+            let following = tokio::task::spawn_blocking(move || follower::follow(&inner, topic, start));
             following.await.map_err(|error| LogError::Unavailable(error.to_string()))?
         })
     }
@@ -136,7 +149,10 @@ impl EventLog for KafkaLog {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { topics::reachable(&self.inner).await.map_err(|error| error.to_string()) })
+        Box::pin(async {
+            topics::reachable(&self.inner).await.map_err(|error| error.to_string())?;
+            self.inner.registry.as_ref().and_then(|registry| registry.trouble()).map_or(Ok(()), Err)
+        })
     }
 
     fn close(&self, patience: Duration) -> BoxFuture<'_, ()> {

@@ -2,11 +2,13 @@
 //!
 //! Attributes are headers (`ce_id`, `ce_source`, `ce_type`, `ce_time`, `ce_subject`, and the extensions `ce_version` and
 //! `ce_position`), `traceparent` is one by its own name, as W3C and OpenTelemetry have it. The key is the aggregate's
-//! id as text, so that other programs place events as we do. The value is the protobuf message and nothing else.
+//! id as text, so that other programs place events as we do. The value is the protobuf message and nothing else; or, with
+//! a schema registry, the same behind a frame that names its schema. `content-type` says which of the two.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     str,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,6 +20,14 @@ use rdkafka::{
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
+use super::registry::{Registry, Schema, frame};
+
+/// What a value is: a protobuf message.
+const PLAIN: &str = "application/protobuf";
+/// What a value is: Confluent's wire format with a protobuf message in it. There is no registered name for it; a reader
+/// of CloudEvents must not take it for the message alone.
+const FRAMED: &str = "application/vnd.confluent.protobuf";
+
 /// What the headers and the key of an event weigh at most, next to its data: generous.
 const AROUND: usize = 1_024;
 
@@ -26,11 +36,11 @@ pub(super) fn weight(event: &Envelope) -> usize {
     AROUND + event.data.len()
 }
 
-/// Its headers.
-pub(super) fn headers(event: &Envelope) -> OwnedHeaders {
+/// Its headers, for a value that is framed or not.
+pub(super) fn headers(event: &Envelope, framed: bool) -> OwnedHeaders {
     let mut text = Uuid::encode_buffer();
     let headers = OwnedHeaders::new_with_capacity(10)
-        .insert(header("content-type", "application/protobuf"))
+        .insert(header("content-type", if framed { FRAMED } else { PLAIN }))
         .insert(header("ce_specversion", "1.0"))
         .insert(header("ce_id", event.id.uuid().hyphenated().encode_lower(&mut text)))
         .insert(header("ce_source", event.topic.name()))
@@ -50,17 +60,30 @@ fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
     Header { key, value: Some(value) }
 }
 
+/// What is known of the message's schema. Nothing as long as the registry has not said it.
+pub(super) fn schema(registry: Option<&Arc<Registry>>, message: &BorrowedMessage<'_>) -> Option<Schema> {
+    let Some(registry) = registry else { return Some(Schema::Unchecked) };
+    // A plain message never begins with a magic byte: there is no field 0.
+    let Some(id) = message.payload().and_then(frame::id) else { return Some(Schema::Unchecked) };
+    let attributes = catch_unwind(AssertUnwindSafe(|| Attributes::of(message).is_framed()));
+    match attributes {
+        Ok(true) => registry.look(id),
+        _ => Some(Schema::Unchecked),
+    }
+}
+
 /// The event in a message, or why there is none.
-pub(super) fn read(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Envelope, String> {
+pub(super) fn read(topic: Topic, message: &BorrowedMessage<'_>, schema: &Schema) -> Result<Envelope, String> {
     // The library panics on headers whose names are no text; a foreign producer must not end this thread.
     let attributes = catch_unwind(AssertUnwindSafe(|| Attributes::of(message)));
     let attributes = attributes.map_err(|_| "a header's name is no text".to_owned())?;
-    attributes.envelope(topic, message.payload().unwrap_or_default())
+    attributes.envelope(topic, message.payload().unwrap_or_default(), schema)
 }
 
 /// The headers that matter.
 #[derive(Default)]
 struct Attributes<'a> {
+    content_type: Option<&'a [u8]>,
     specversion: Option<&'a [u8]>,
     id: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
@@ -77,6 +100,7 @@ impl<'a> Attributes<'a> {
         let Some(headers) = message.headers() else { return found };
         for header in headers.iter() {
             let place = match header.key {
+                "content-type" => &mut found.content_type,
                 "ce_specversion" => &mut found.specversion,
                 "ce_id" => &mut found.id,
                 "ce_type" => &mut found.kind,
@@ -92,11 +116,16 @@ impl<'a> Attributes<'a> {
         found
     }
 
-    fn envelope(self, topic: Topic, data: &[u8]) -> Result<Envelope, String> {
+    fn is_framed(&self) -> bool {
+        self.content_type == Some(FRAMED.as_bytes())
+    }
+
+    fn envelope(self, topic: Topic, value: &[u8], schema: &Schema) -> Result<Envelope, String> {
         if self.specversion != Some(b"1.0") {
             return Err("it is no CloudEvent 1.0 in binary mode".to_owned());
         }
         let kind = text("ce_type", self.kind)?;
+        let data = if self.is_framed() { unframed(topic, kind, value, schema)? } else { value };
         Ok(Envelope {
             id: EventId::from(parsed::<Uuid>("ce_id", self.id)?),
             topic,
@@ -109,6 +138,17 @@ impl<'a> Attributes<'a> {
             data: Bytes::copy_from_slice(data),
         })
     }
+}
+
+/// The message in a framed value, if it is what its schema says.
+fn unframed<'a>(topic: Topic, kind: &str, value: &'a [u8], schema: &Schema) -> Result<&'a [u8], String> {
+    let frame = frame::read(value)?;
+    match schema {
+        Schema::Known(described) => described.allows(topic, &frame.path, kind)?,
+        Schema::Unknown(id) => return Err(format!("the registry has no schema {id}")),
+        Schema::Unchecked => {}
+    }
+    Ok(frame.data)
 }
 
 fn text<'a>(name: &str, value: Option<&'a [u8]>) -> Result<&'a str, String> {
