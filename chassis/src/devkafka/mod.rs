@@ -14,11 +14,14 @@
 //! data and port; when this process ends, however that happens, a watcher (a shell that waits for the end of a pipe
 //! whose other end only this process holds) kills it and removes the folder.
 //!
+//! [`DevRegistry`] is a schema registry in the same manner.
+//!
 //! Everything here blocks: call it from a blocking thread.
 
 mod error;
 mod install;
 mod process;
+mod registry;
 pub mod testing;
 
 use std::{
@@ -32,6 +35,7 @@ use std::{
 pub use error::DevKafkaError;
 use install::Installation;
 use process::Process;
+pub use registry::DevRegistry;
 
 use crate::ports;
 
@@ -101,7 +105,7 @@ impl DevKafka {
     fn run(&mut self, jvm: &[String]) -> Result<(), DevKafkaError> {
         let command = self.installation.broker(&self.properties(), jvm);
         let process = Process::spawn(command, &self.folder)?;
-        self.process.insert(process).until_started(START)
+        self.process.insert(process).until_started(|said| said.contains("Kafka Server started"), START)
     }
 
     /// An orderly stop, which writes the archive of classes when asked to at the start.
@@ -172,7 +176,7 @@ const WATCHER: &str = r#"
 cat > /dev/null
 folder=$1
 pid=$(cat "$folder/pid" 2> /dev/null)
-if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -qsF "$folder/server.properties" "/proc/$pid/cmdline"; }; then
+if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -qsF "$folder/" "/proc/$pid/cmdline"; }; then
     kill -s KILL "$pid" 2> /dev/null
     tries=0
     while [ "$tries" -lt 100 ] && kill -0 "$pid" 2> /dev/null; do

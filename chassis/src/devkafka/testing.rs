@@ -7,7 +7,7 @@
 
 use tokio::sync::OnceCell;
 
-use super::DevKafka;
+use super::{DevKafka, DevRegistry};
 
 /// False when tests on a real broker are to be left out, which is said on standard error.
 pub fn wanted(test: &str) -> bool {
@@ -35,6 +35,26 @@ pub async fn own_broker(settings: &'static [&'static str]) -> DevKafka {
     match on_a_blocking_thread(move || DevKafka::start(settings)).await {
         Ok(broker) => broker,
         Err(error) => panic!("cannot start a broker: {error}"),
+    }
+}
+
+/// The address of the schema registry that all tests of this process share; nobody may kill it.
+///
+/// # Panics
+/// When no registry can be had.
+pub async fn test_registry() -> String {
+    static REGISTRY: OnceCell<DevRegistry> = OnceCell::const_new();
+    REGISTRY.get_or_init(own_registry).await.url()
+}
+
+/// A schema registry of one's own, for tests that kill it.
+///
+/// # Panics
+/// When no registry can be had.
+pub async fn own_registry() -> DevRegistry {
+    match on_a_blocking_thread(DevRegistry::start).await {
+        Ok(registry) => registry,
+        Err(error) => panic!("cannot start a schema registry: {error}"),
     }
 }
 

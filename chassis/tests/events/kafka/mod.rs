@@ -6,4 +6,6 @@ mod hall;
 mod outages;
 mod publishing;
 mod redriving;
+mod registry;
+mod schemas;
 mod topics;
