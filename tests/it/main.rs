@@ -12,5 +12,7 @@ mod killing;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]
+mod registry;
+#[cfg(feature = "kafka")]
 mod replicas;
 mod streams;
