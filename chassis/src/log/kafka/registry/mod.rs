@@ -1,7 +1,7 @@
 //! The schema registry: says which schema a message was written with.
 //!
-//! - A **relay** needs the id of its own schema before it publishes. It registers the schema, or looks it up, once; from
-//!   then on the id is in memory, and the registry may be away (`writer`).
+//! - A **relay** needs the id of its own schema before it publishes. It registers the schema, or looks it up, whenever it
+//!   begins; once the id is in memory, the registry may be away (`writer`).
 //! - A **reader** needs to know what an id stands for. What it does not know yet is asked in the background, for as long
 //!   as it takes, while the reader's partition waits; an outage here is never the message's fault ([`Registry::look`]).
 //!

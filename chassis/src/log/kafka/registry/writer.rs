@@ -27,14 +27,14 @@ impl Writer {
 }
 
 impl Registry {
-    /// How a topic's events are framed. The registry is asked once.
+    /// How a topic's events are framed. Asked whenever publishing begins, for a registry may have lost its memory; while
+    /// it is away, what it has said before is good enough.
     pub(in crate::log::kafka) async fn writer(&self, topic: Topic) -> Result<Arc<Writer>, RegistryError> {
-        if let Some(writer) = self.writers.lock().get(&topic) {
-            return Ok(writer.clone());
-        }
         let what = format!("publishing {topic}");
-        match self.place(topic, self.auto_register).await {
-            Ok(placed) => {
+        let placed = self.place(topic, self.auto_register).await;
+        let known = self.writers.lock().get(&topic).cloned();
+        match (placed, known) {
+            (Ok(placed), _) => {
                 let writer = Arc::new(Writer::new(placed.id, topic));
                 self.known.insert(placed.id, Arc::new(Described::own(placed.id, topic)));
                 self.writers.lock().insert(topic, writer.clone());
@@ -42,7 +42,8 @@ impl Registry {
                 tracing::info!(%topic, schema = placed.id, "the schema has its id");
                 Ok(writer)
             }
-            Err(error) => {
+            (Err(RegistryError::Unavailable(_)), Some(writer)) => Ok(writer),
+            (Err(error), _) => {
                 counter!("schema_registry_failures_total").increment(1);
                 self.trouble.lock().insert(what, error.to_string());
                 Err(error)
