@@ -71,6 +71,7 @@ fn a_topic_may_hold_plain_and_framed_events() {
         publish(&bed, &keys(3), 1..=1).await;
         let mut follower = plain.follow(bed.log.as_ref()).await;
         positions(follower.as_mut(), 3).await;
+        drop(follower);
         bed.log.close(PATIENCE).await;
         let framing = Hall { config: plain.config.clone() }.and_registry(&test_registry().await);
         let log = framing.log();
