@@ -26,7 +26,7 @@ CODE = ["src", "actors/src", "chassis/src", "gateway/src"] + [
 OTHERS = {
     "postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"},
     "docker.redpanda.com/redpandadata/redpanda": set(),
-    "docker.redpanda.com/redpandadata/console": {"KAFKA_BROKERS"},
+    "docker.redpanda.com/redpandadata/console": {"KAFKA_BROKERS", "SCHEMAREGISTRY_ENABLED", "SCHEMAREGISTRY_URLS"},
     "prom/prometheus": set(),
     "grafana/grafana": {
         "GF_SECURITY_ADMIN_USER",

@@ -77,3 +77,9 @@ pub fn to_json(topic: Topic, kind: &str, data: &[u8]) -> Option<serde_json::Valu
         .skip_default_fields(false);
     message.serialize_with_options(serde_json::value::Serializer, &options).ok()
 }
+
+/// The messages at the top of a file, in the order in which they stand there.
+pub(crate) fn messages(file: &str) -> Vec<String> {
+    let file = POOL.as_ref().and_then(|pool| pool.get_file_by_name(file));
+    file.map(|file| file.messages().map(|message| message.name().to_owned()).collect()).unwrap_or_default()
+}

@@ -9,6 +9,7 @@ pub mod events;
 pub mod ids;
 mod money;
 mod quantity;
+mod schema;
 mod topic;
 
 pub use envelope::{DecodeError, Envelope};
@@ -16,4 +17,5 @@ pub use events::Event;
 pub use ids::*;
 pub use money::{Currency, Money, MoneyError};
 pub use quantity::{Quantity, QuantityError};
+pub use schema::Schema;
 pub use topic::{DeadLetterTopic, Retention, Topic, TopicSpec};

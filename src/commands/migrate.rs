@@ -1,5 +1,5 @@
-//! `viscount migrate`: databases, roles and tables, and topics where there are brokers, without starting anything that
-//! serves.
+//! `viscount migrate`: databases, roles and tables, topics where there are brokers, and schemas where there is a registry,
+//! without starting anything that serves.
 
 use std::process::ExitCode;
 
@@ -30,19 +30,28 @@ pub async fn run(env: &Env) -> Result<ExitCode, Failure> {
     }
     server.stop().await?;
     #[cfg(feature = "kafka")]
-    topics(env).await?;
+    brokers(env).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the topics that are missing. One that is there stays as it is: what should be otherwise is told.
+/// Makes the topics that are missing, and registers the schemas that are. What is there stays as it is: what should be
+/// otherwise is told.
 #[cfg(feature = "kafka")]
-async fn topics(env: &Env) -> Result<(), Failure> {
+async fn brokers(env: &Env) -> Result<(), Failure> {
     let Some(log) = crate::stack::brokers(env)? else { return Ok(()) };
     for topic in log.migrate().await.map_err(|error| Failure::doing("the topics", error))? {
         match (topic.created, topic.differences.as_slice()) {
             (true, _) => println!("{} is made", topic.name),
             (false, []) => println!("{} is as it should be", topic.name),
             (false, differences) => println!("{} differs: {}", topic.name, differences.join("; ")),
+        }
+    }
+    for schema in log.register_schemas().await.map_err(|error| Failure::doing("the schemas", error))? {
+        let place = format!("{}: version {}, schema {}", schema.subject, schema.version, schema.id);
+        match (schema.difference, schema.registered) {
+            (Some(difference), _) => println!("{place}; differs: {difference}"),
+            (None, true) => println!("{place}, registered now"),
+            (None, false) => println!("{place}"),
         }
     }
     Ok(())

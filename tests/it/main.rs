@@ -18,6 +18,8 @@ mod platform;
 #[cfg(feature = "kafka")]
 mod processes;
 #[cfg(feature = "kafka")]
+mod registry;
+#[cfg(feature = "kafka")]
 mod replicas;
 mod sockets;
 mod streams;

@@ -24,11 +24,11 @@ pub enum DevKafkaError {
         /// Which.
         program: &'static str,
     },
-    /// The broker's jars could not be fetched.
-    #[error("fetching Apache Kafka from Maven Central failed: {0}")]
+    /// The broker's jars, or the registry, could not be fetched.
+    #[error("fetching Apache Kafka or the schema registry from Maven Central failed: {0}")]
     Fetch(String),
-    /// The broker did not come up.
-    #[error("kafka did not start: {0}")]
+    /// The broker or the registry did not come up.
+    #[error("kafka or the schema registry did not start: {0}")]
     Start(String),
 }
 

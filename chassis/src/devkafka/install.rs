@@ -112,7 +112,7 @@ fn cluster_id() -> String {
     }
 }
 
-fn cache() -> Result<PathBuf, DevKafkaError> {
+pub(super) fn cache() -> Result<PathBuf, DevKafkaError> {
     let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     path("VISCOUNT_KAFKA_CACHE")
         .or_else(|| Some(path("XDG_CACHE_HOME")?.join("viscount/kafka")))
@@ -122,7 +122,7 @@ fn cache() -> Result<PathBuf, DevKafkaError> {
 }
 
 /// Such as `17.0.15`.
-fn java_version() -> Result<String, DevKafkaError> {
+pub(super) fn java_version() -> Result<String, DevKafkaError> {
     let output = Command::new("java").arg("-version").stdin(Stdio::null()).output();
     let output = output.map_err(|_| DevKafkaError::Missing { program: "java" })?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -135,13 +135,19 @@ fn java_version() -> Result<String, DevKafkaError> {
 }
 
 fn fetch(root: &Path, lib: &Path) -> Result<(), DevKafkaError> {
-    let (pom, under_way) = (root.join("pom.xml"), root.join("lib.under-way"));
-    fs::write(&pom, POM.replace("VERSION", VERSION)).map_err(DevKafkaError::io(&pom))?;
+    let goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"];
+    maven(root, &POM.replace("VERSION", VERSION), &goal, lib)
+}
+
+/// Lets Maven bring something into a folder, whole or not at all.
+pub(super) fn maven(root: &Path, pom_text: &str, goal: &[&str], into: &Path) -> Result<(), DevKafkaError> {
+    let (pom, under_way) = (root.join("pom.xml"), into.with_extension("under-way"));
+    fs::write(&pom, pom_text).map_err(DevKafkaError::io(&pom))?;
     if under_way.exists() {
         fs::remove_dir_all(&under_way).map_err(DevKafkaError::io(&under_way))?;
     }
     let mut maven = Command::new("mvn");
-    maven.args(["-B", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    maven.args(["-B", "-q"]).args(goal);
     maven.arg(format!("-DoutputDirectory={}", under_way.display())).current_dir(root);
     let log_path = root.join("fetch.log");
     let log = fs::File::create(&log_path).map_err(DevKafkaError::io(&log_path))?;
@@ -163,7 +169,7 @@ fn fetch(root: &Path, lib: &Path) -> Result<(), DevKafkaError> {
             }
         }
     }
-    fs::rename(&under_way, lib).map_err(DevKafkaError::io(lib))
+    fs::rename(&under_way, into).map_err(DevKafkaError::io(into))
 }
 
 /// One start and stop, whose classes are archived. Without the archive starts are slower, and nothing else.

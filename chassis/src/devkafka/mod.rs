@@ -14,12 +14,15 @@
 //! data and port; when this process ends, however that happens, a watcher (a shell that waits for the end of a pipe
 //! whose other end only this process holds) kills it and removes the folder.
 //!
+//! [`DevRegistry`] is a schema registry in the same manner.
+//!
 //! Everything here blocks: call it from a blocking thread.
 
 mod error;
 mod install;
 mod listener;
 mod process;
+mod registry;
 pub mod testing;
 
 use std::{
@@ -34,6 +37,7 @@ pub use error::DevKafkaError;
 use install::Installation;
 pub use listener::{Listener, Mechanism, Sasl, Tls};
 use process::Process;
+pub use registry::DevRegistry;
 
 use crate::ports;
 
@@ -123,7 +127,7 @@ impl DevKafka {
     fn run(&mut self, jvm: &[String]) -> Result<(), DevKafkaError> {
         let command = self.installation.broker(&self.properties(), jvm);
         let process = Process::spawn(command, &self.folder)?;
-        self.process.insert(process).until_started(START)
+        self.process.insert(process).until_started(|said| said.contains("Kafka Server started"), START)
     }
 
     /// An orderly stop, which writes the archive of classes when asked to at the start.
@@ -197,7 +201,7 @@ const WATCHER: &str = r#"
 cat > /dev/null
 folder=$1
 pid=$(cat "$folder/pid" 2> /dev/null)
-if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -qsF "$folder/server.properties" "/proc/$pid/cmdline"; }; then
+if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -qsF "$folder/" "/proc/$pid/cmdline"; }; then
     kill -s KILL "$pid" 2> /dev/null
     tries=0
     while [ "$tries" -lt 100 ] && kill -0 "$pid" 2> /dev/null; do

@@ -1,4 +1,4 @@
-//! The broker's process.
+//! The process of a broker or a registry.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -40,12 +40,16 @@ impl Process {
         Ok(Self { child, log, from })
     }
 
-    /// Waits until it serves.
-    pub(super) fn until_started(&mut self, patience: Duration) -> Result<(), DevKafkaError> {
+    /// Waits until it serves, which may be seen in what it has said.
+    pub(super) fn until_started(
+        &mut self,
+        serves: impl Fn(&str) -> bool,
+        patience: Duration,
+    ) -> Result<(), DevKafkaError> {
         let since = Instant::now();
         loop {
             let said = self.said();
-            if said.contains("Kafka Server started") {
+            if serves(&said) {
                 return Ok(());
             }
             let ended = matches!(self.child.try_wait(), Ok(Some(_)));

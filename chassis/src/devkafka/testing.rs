@@ -7,7 +7,7 @@
 
 use tokio::sync::OnceCell;
 
-use super::{DevKafka, Listener};
+use super::{DevKafka, DevRegistry, Listener};
 
 /// False when tests on a real broker are to be left out, which is said on standard error.
 pub fn wanted(test: &str) -> bool {
@@ -59,6 +59,26 @@ pub async fn listening_again(mut broker: DevKafka, listener: Listener) -> DevKaf
         Err(error) => panic!("cannot start the broker again: {error}"),
     })
     .await
+}
+
+/// The address of the schema registry that all tests of this process share; nobody may kill it.
+///
+/// # Panics
+/// When no registry can be had.
+pub async fn test_registry() -> String {
+    static REGISTRY: OnceCell<DevRegistry> = OnceCell::const_new();
+    REGISTRY.get_or_init(own_registry).await.url()
+}
+
+/// A schema registry of one's own, for tests that kill it.
+///
+/// # Panics
+/// When no registry can be had.
+pub async fn own_registry() -> DevRegistry {
+    match on_a_blocking_thread(DevRegistry::start).await {
+        Ok(registry) => registry,
+        Err(error) => panic!("cannot start a schema registry: {error}"),
+    }
 }
 
 /// Runs what blocks aside from the test.

@@ -3,7 +3,7 @@
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use viscount_contracts::Topic;
 
-use super::security;
+use super::{RegistryConfig, security};
 use crate::config::{ConfigError, Env};
 
 /// What a group does when the events that it was to read next are no longer there.
@@ -27,6 +27,8 @@ pub struct KafkaConfig {
     pub out_of_range: OutOfRange,
     /// How long a member may be silent before its partitions go to others, in milliseconds.
     pub session_timeout_ms: u32,
+    /// Where schemas are registered, if anywhere.
+    pub registry: Option<RegistryConfig>,
     settings: Vec<(&'static str, String)>,
 }
 
@@ -45,6 +47,7 @@ impl KafkaConfig {
             prefix: String::new(),
             out_of_range: OutOfRange::default(),
             session_timeout_ms: 6_000,
+            registry: None,
             settings: Vec::new(),
         }
     }
@@ -64,6 +67,7 @@ impl KafkaConfig {
         config.out_of_range = out_of_range;
         config.prefix = env.get("KAFKA_TOPIC_PREFIX").unwrap_or_default().to_owned();
         config.session_timeout_ms = env.parse_or("KAFKA_SESSION_TIMEOUT_MS", config.session_timeout_ms)?;
+        config.registry = RegistryConfig::from_env(env)?;
         config.settings = security::settings(env)?;
         config.settings.extend(env.get("KAFKA_CLIENT_RACK").map(|rack| ("client.rack", rack.to_owned())));
         Ok(Some(config))

@@ -14,10 +14,9 @@ use rdkafka::{
 use viscount_contracts::{Envelope, Topic};
 
 use super::{
-    KafkaConfig, OutOfRange,
+    Inner, OutOfRange,
     context::Complaints,
     gaps::Gaps,
-    live::Live,
     poller::{Poller, Polling, Shared},
     unavailable,
 };
@@ -31,16 +30,11 @@ const LOOK: Duration = Duration::from_secs(3);
 type FollowingConsumer = BaseConsumer<Complaints>;
 
 /// Begins to follow. Blocks until the brokers have answered.
-pub(super) fn follow(
-    config: &KafkaConfig,
-    live: &Live,
-    complaints: Complaints,
-    topic: Topic,
-    start: Start,
-) -> Result<Box<dyn LogReader>, LogError> {
+pub(super) fn follow(inner: &Inner, topic: Topic, start: Start) -> Result<Box<dyn LogReader>, LogError> {
+    let Inner { config, live, complaints, registry, .. } = inner;
     let name = config.topic(topic);
     let consumer: FollowingConsumer =
-        config.follower().create_with_context(complaints).map_err(unavailable)?;
+        config.follower().create_with_context(complaints.clone()).map_err(unavailable)?;
     let count = partitions(&consumer, &name, ASK).map_err(unavailable)?;
     if count == 0 {
         return Err(LogError::UnknownTopic(topic));
@@ -61,8 +55,18 @@ pub(super) fn follow(
     let mut followed = Followed { name: name.clone(), starts, gaps: gaps.clone(), looked: Instant::now() };
     followed.assign(&consumer).map_err(unavailable)?;
     let upkeep = Box::new(move |consumer: &FollowingConsumer| followed.look_for_more(consumer));
-    let hands_over_unreadable = false;
-    let polling = Polling { consumer, shared, topic, name, gaps, hands_over_unreadable, upkeep, told: None };
+    let registry = registry.clone();
+    let polling = Polling {
+        consumer,
+        shared,
+        topic,
+        name,
+        gaps,
+        hands_over_unreadable: false,
+        registry,
+        upkeep,
+        told: None,
+    };
     Ok(Box::new(Following(polling.start(live)?)))
 }
 

@@ -15,10 +15,9 @@ use tokio::time::Instant;
 use viscount_contracts::Topic;
 
 use super::{
-    KafkaConfig,
+    Inner,
     context::Complaints,
     gaps::Gaps,
-    live::Live,
     poller::{Poller, Polling, Shared},
     unavailable,
 };
@@ -30,13 +29,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// Joins.
-pub(super) fn join(
-    config: &KafkaConfig,
-    live: &Live,
-    complaints: Complaints,
-    member: &Member,
-) -> Result<Subscription, LogError> {
-    let topic = member.topic;
+pub(super) fn join(inner: &Inner, member: &Member) -> Result<Subscription, LogError> {
+    let Inner { config, live, complaints, registry, .. } = inner;
+    let (topic, complaints, registry) = (member.topic, complaints.clone(), registry.clone());
     let name = config.topic(topic);
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
@@ -53,6 +48,7 @@ pub(super) fn join(
         name,
         gaps,
         hands_over_unreadable: true,
+        registry,
         upkeep,
         told: None,
     };

@@ -5,7 +5,8 @@
 //! - **In.** A member of a group (`member`) or a follower (`follower`) has a thread that polls (`poller`) and
 //!   queues that are bounded (`queues`). A group's place is kept by the brokers, after the effect is in the database.
 //! - **Letters.** What a service's consumers could not handle is published too (`letters`), for those who watch topics.
-//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`).
+//! - **On the wire** an event is a CloudEvent in Kafka's binary mode (`wire`), framed when there is a schema registry
+//!   (`registry`).
 
 mod acks;
 mod asker;
@@ -21,6 +22,7 @@ mod live;
 mod member;
 mod poller;
 mod queues;
+mod registry;
 mod relay;
 mod security;
 mod sender;
@@ -35,9 +37,10 @@ use tokio::{runtime::Handle, sync::watch};
 use viscount_contracts::{DeadLetterTopic, Envelope, Topic};
 
 pub use config::{KafkaConfig, OutOfRange};
+pub use registry::{RegistryConfig, RegistryError, SchemaReport};
 pub use topics::TopicReport;
 
-use self::{asker::Asker, context::Complaints, live::Live};
+use self::{asker::Asker, context::Complaints, live::Live, registry::Registry};
 use super::{
     BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, RawMessage, Start,
     Subscription, embedded::Watch,
@@ -58,6 +61,7 @@ struct Inner {
     feed: EmbeddedLog,
     asker: Arc<Asker>,
     complaints: Complaints,
+    registry: Option<Arc<Registry>>,
     live: Live,
     stop: watch::Sender<bool>,
     /// Where relays run: they outlive the services whose events they publish.
@@ -71,14 +75,20 @@ impl KafkaLog {
         let complaints = Complaints::default();
         let asker = Asker::new(&config, &complaints)
             .map_err(|error| LogError::Refused(security::as_variables(&error.to_string())))?;
+        let runtime = Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?;
+        let stop = watch::Sender::new(false);
+        let registry = config.registry.clone().map(|registry| {
+            Registry::new(registry, config.prefix.clone(), runtime.clone(), stop.subscribe())
+        });
         let inner = Inner {
+            registry: registry.transpose()?.map(Arc::new),
             config,
             feed: EmbeddedLog::watching(WATCH),
             asker,
             complaints,
             live: Live::default(),
-            stop: watch::Sender::new(false),
-            runtime: Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?,
+            stop,
+            runtime,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -93,6 +103,15 @@ impl KafkaLog {
             reports.push(topics::report(&self.inner, topic).await?);
         }
         Ok(reports)
+    }
+
+    /// Registers every schema that is missing, when there is a registry, and says where the others are not as they should
+    /// be. Fails with the first that the registry refuses.
+    pub async fn register_schemas(&self) -> Result<Vec<SchemaReport>, RegistryError> {
+        match &self.inner.registry {
+            Some(registry) => registry.migrate().await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -117,19 +136,13 @@ impl EventLog for KafkaLog {
     }
 
     fn subscribe(&self, member: Member) -> BoxFuture<'_, Result<Subscription, LogError>> {
-        Box::pin(async move {
-            let Inner { config, live, complaints, .. } = self.inner.as_ref();
-            member::join(config, live, complaints.clone(), &member)
-        })
+        Box::pin(async move { member::join(&self.inner, &member) })
     }
 
     fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
         let inner = self.inner.clone();
         Box::pin(async move {
-            let following = tokio::task::spawn_blocking(move || {
-                let Inner { config, live, complaints, .. } = inner.as_ref();
-                follower::follow(config, live, complaints.clone(), topic, start)
-            });
+            let following = tokio::task::spawn_blocking(move || follower::follow(&inner, topic, start));
             following.await.map_err(|error| LogError::Unavailable(error.to_string()))?
         })
     }
@@ -154,11 +167,16 @@ impl EventLog for KafkaLog {
     }
 
     fn read_again(&self, topic: Topic, message: &RawMessage) -> Result<Envelope, String> {
-        wire::read_kept(topic, message)
+        let schema = wire::schema_of_kept(self.inner.registry.as_ref(), message);
+        let schema = schema.ok_or("the registry has not said yet what its schema is: ask once more")?;
+        wire::read_kept(topic, message, &schema)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { self.inner.asker.reachable().await })
+        Box::pin(async {
+            self.inner.asker.reachable().await?;
+            self.inner.registry.as_ref().and_then(|registry| registry.trouble()).map_or(Ok(()), Err)
+        })
     }
 
     fn close(&self, patience: Duration) -> BoxFuture<'_, ()> {

@@ -28,12 +28,16 @@ use super::{
     gaps::Gaps,
     live::{Live, Living},
     queues::{Next, Queues},
+    registry::{Registry, Schema, frame},
     wire,
 };
 use crate::log::{Delivery, LogError, Record, Unreadable};
 
 /// How long one poll waits. A paused partition is resumed and a progress committed no later than that.
 const POLL: Duration = Duration::from_millis(50);
+
+/// How long the library may take to go back to a message. It asks nobody.
+const BACK: Duration = Duration::from_secs(5);
 
 /// How often trouble is told that passes by itself.
 const TELL: Duration = Duration::from_secs(30);
@@ -115,6 +119,8 @@ pub(super) struct Polling<C: ConsumerContext + 'static> {
     pub(super) gaps: Arc<Gaps>,
     /// Whether a message in which there is no event is handed over, too: a member keeps it, a follower does not.
     pub(super) hands_over_unreadable: bool,
+    /// Who knows the schemas, if anybody does.
+    pub(super) registry: Option<Arc<Registry>>,
     /// Done between polls: what nobody else looks after.
     pub(super) upkeep: Upkeep<C>,
     /// When trouble was last told.
@@ -139,23 +145,40 @@ impl<C: ConsumerContext + 'static> Polling<C> {
         let transit = histogram!("log_transit_seconds", &labels);
         let began = SystemTime::now();
         let mut paused = BTreeSet::new();
+        // Partitions whose next message has a schema that is not known yet.
+        let mut waiting = BTreeMap::new();
         while !self.shared.has_stopped() {
             self.shared.store(&self.consumer, &self.name);
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     record_transit(&message, began, &transit);
-                    let full = self.take(&message, &unreadable);
-                    if full && paused.insert(message.partition()) {
+                    let full = match wire::schema(self.registry.as_ref(), &message) {
+                        Some(schema) => self.take(&message, &schema, &unreadable),
+                        None => {
+                            waiting.insert(
+                                message.partition(),
+                                frame::id(message.payload().unwrap_or_default()),
+                            );
+                            self.step_back(&message);
+                            true
+                        }
+                    };
+                    if full {
+                        // Even when it was: a partition that went and came back is not paused any more.
+                        paused.insert(message.partition());
                         self.switch(message.partition(), false);
                     }
                 }
                 Some(Err(error)) => self.judge(&error),
                 None => {}
             }
+            waiting.retain(|_, id| self.is_asked(*id));
             if !paused.is_empty() {
                 let room: Vec<i32> = {
                     let queues = self.shared.queues.lock();
-                    paused.iter().copied().filter(|partition| queues.has_room(*partition)).collect()
+                    let goes_on =
+                        |partition: &i32| !waiting.contains_key(partition) && queues.has_room(*partition);
+                    paused.iter().copied().filter(goes_on).collect()
                 };
                 for partition in room {
                     paused.remove(&partition);
@@ -171,14 +194,14 @@ impl<C: ConsumerContext + 'static> Polling<C> {
     }
 
     /// True when the partition should be paused.
-    fn take(&self, message: &BorrowedMessage<'_>, unreadable: &Counter) -> bool {
+    fn take(&self, message: &BorrowedMessage<'_>, schema: &Schema, unreadable: &Counter) -> bool {
         let (partition, offset) = (message.partition(), message.offset());
         if let Err(lost) = self.gaps.pass(&self.consumer, &self.name, partition, offset) {
             self.shared.queues.lock().fail(lost);
             self.shared.tell();
             return false;
         }
-        let full = match wire::read(self.topic, message) {
+        let full = match wire::read(self.topic, message, schema) {
             Ok(event) => {
                 let event = Record::Event(Arc::new(event));
                 self.shared.queues.lock().push(partition, offset, event)
@@ -204,6 +227,22 @@ impl<C: ConsumerContext + 'static> Polling<C> {
         };
         self.shared.tell();
         full
+    }
+
+    /// Lets this message come once more, and first.
+    fn step_back(&self, message: &BorrowedMessage<'_>) {
+        let (partition, offset) = (message.partition(), message.offset());
+        if let Err(error) = self.consumer.seek(&self.name, partition, Offset::Offset(offset), BACK) {
+            tracing::warn!(topic = self.name, partition, offset, %error, "reading begins anew, to skip nothing");
+            self.shared.queues.lock().fail(LogError::Unavailable(error.to_string()));
+            self.shared.tell();
+        }
+    }
+
+    /// True while the registry has not said what this schema is.
+    fn is_asked(&self, id: Option<u32>) -> bool {
+        let (Some(registry), Some(id)) = (&self.registry, id) else { return false };
+        registry.look(id).is_none()
     }
 
     fn switch(&self, partition: i32, on: bool) {

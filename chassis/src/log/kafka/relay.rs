@@ -20,6 +20,7 @@ use super::{
     Inner,
     acks::Acks,
     lease::{BEAT, Lease, LeaseError},
+    registry::{RegistryError, Writer},
     sender::Sender,
     topics, wire,
 };
@@ -34,6 +35,8 @@ const AT_ONCE: usize = 512;
 const FLUSH: Duration = Duration::from_secs(2);
 /// How long it waits until it begins anew after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The same when the schema registry is away, or has refused: it is asked again, not stormed.
+const REGISTRY_PAUSE: Duration = Duration::from_secs(3);
 /// How long it waits when too many bytes are on their way.
 const FULL: Duration = Duration::from_millis(10);
 /// How often interruptions are told, and how often the same one. Each service has a relay, and they are interrupted alike.
@@ -51,6 +54,9 @@ pub(super) enum Interruption {
     /// The events cannot be read, or the topic not be asked for.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The schema has no id yet.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The brokers' client.
     #[error("the brokers: {0}")]
     Kafka(#[from] KafkaError),
@@ -62,18 +68,35 @@ pub(super) enum Interruption {
     LimitChanged,
 }
 
+impl Interruption {
+    fn pause(&self) -> Duration {
+        match self {
+            Self::Registry(_) => REGISTRY_PAUSE,
+            _ => PAUSE,
+        }
+    }
+}
+
+/// What has to be there before anything is published.
+struct Prepared {
+    lease: Lease,
+    /// How large a message may be.
+    limit: usize,
+    writer: Option<Arc<Writer>>,
+}
+
 /// Publishes until it is asked to stop.
 pub(super) async fn run(inner: Arc<Inner>, store: EventStore, mut stop: watch::Receiver<bool>) {
     let topic = store.topic();
     let mut told: Option<(String, Instant)> = None;
     loop {
         // Whoever waits for the lock or for the brokers has nothing to finish.
-        let lease = tokio::select! {
+        let prepared = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            lease = prepare(&inner, &store) => lease,
+            prepared = prepare(&inner, &store) => prepared,
         };
-        let outcome = match lease {
-            Ok((lease, limit)) => lead(&inner, &store, lease, limit, &mut stop).await,
+        let outcome = match prepared {
+            Ok(prepared) => lead(&inner, &store, prepared, &mut stop).await,
             Err(interruption) => Err(interruption),
         };
         match outcome {
@@ -87,34 +110,40 @@ pub(super) async fn run(inner: Arc<Inner>, store: EventStore, mut stop: watch::R
                     tracing::warn!(%topic, error, "publishing is interrupted");
                     told = Some((error, Instant::now()));
                 }
-                sleep(PAUSE.mul_f64(rand::random_range(0.5..1.0))).await;
+                let pause = interruption.pause().mul_f64(rand::random_range(0.5..1.0));
+                let _ = timeout(pause, stop.wait_for(|stop| *stop)).await;
             }
         }
     }
 }
 
-/// Waits until it is this replica's turn and the topic is there; gives how large a message may be as well.
-async fn prepare(inner: &Arc<Inner>, store: &EventStore) -> Result<(Lease, usize), Interruption> {
+/// Waits until it is this replica's turn, the topic is there, and so is its schema.
+async fn prepare(inner: &Arc<Inner>, store: &EventStore) -> Result<Prepared, Interruption> {
     let topic = store.topic();
     let cluster = topics::cluster(inner).await?;
     topics::ensure(inner, topic).await?;
+    // Before the turn: who cannot publish must not keep others from it.
+    let writer = match &inner.registry {
+        Some(registry) => Some(registry.writer(topic).await?),
+        None => None,
+    };
     let lease = Lease::acquire(store.pool(), &format!("{cluster}/{}", inner.config.topic(topic))).await?;
     // Asked for now: the turn may have been long in coming.
-    Ok((lease, topics::limit(inner, topic).await?))
+    Ok(Prepared { lease, limit: topics::limit(inner, topic).await?, writer })
 }
 
 /// Publishes as the only one. `Ok` when it was asked to stop.
 async fn lead(
     inner: &Arc<Inner>,
     store: &EventStore,
-    mut lease: Lease,
-    limit: usize,
+    prepared: Prepared,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Interruption> {
     let topic = store.topic();
+    let Prepared { mut lease, limit, writer } = prepared;
     tracing::info!(%topic, position = lease.position, "publishing");
     let acks = Arc::new(Acks::new(lease.position));
-    let sender = Sender::new(inner, topic, limit, acks.clone())?;
+    let sender = Sender::new(inner, topic, limit, acks.clone(), writer)?;
     let reader = inner.feed.read(topic, lease.position);
     let outcome = tokio::select! {
         biased;

@@ -12,12 +12,14 @@ use rdkafka::{
 use uuid::Uuid;
 use viscount_contracts::{Envelope, Topic};
 
-use super::{Inner, acks::Acks, context::Complaints, wire};
+use super::{Inner, acks::Acks, context::Complaints, registry::Writer, wire};
 
 /// Sends in order; arrivals are noted in [`Acks`].
 pub(super) struct Sender {
     producer: ThreadedProducer<Context>,
     name: String,
+    /// Frames events, when there is a schema registry.
+    writer: Option<Arc<Writer>>,
 }
 
 struct Context {
@@ -55,22 +57,26 @@ impl Sender {
         topic: Topic,
         limit: usize,
         acks: Arc<Acks>,
+        writer: Option<Arc<Writer>>,
     ) -> Result<Self, KafkaError> {
         let context = Context { acks, complaints: inner.complaints.clone() };
         let mut config = inner.config.producer();
         config.set("message.max.bytes", limit.to_string());
-        Ok(Self { producer: config.create_with_context(context)?, name: inner.config.topic(topic) })
+        let name = inner.config.topic(topic);
+        Ok(Self { producer: config.create_with_context(context)?, name, writer })
     }
 
     /// Puts an event on its way. False when too many bytes are on theirs.
     pub(super) fn send(&self, event: &Envelope) -> Result<bool, KafkaError> {
         let mut key = Uuid::encode_buffer();
         let key: &str = event.key.hyphenated().encode_lower(&mut key);
+        let prefix = self.writer.as_ref().and_then(|writer| writer.prefix(&event.kind));
+        let framed = prefix.map(|prefix| [prefix, event.data.as_ref()].concat());
         let record =
             BaseRecord::with_opaque_to(&self.name, usize::try_from(event.position).unwrap_or_default())
                 .key(key)
-                .payload(event.data.as_ref())
-                .headers(wire::headers(event));
+                .payload(framed.as_deref().unwrap_or(event.data.as_ref()))
+                .headers(wire::headers(event, framed.is_some()));
         self.producer.client().context().acks.sent();
         match self.producer.send(record) {
             Ok(()) => Ok(true),

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use viscount_contracts::Topic;
 
-use super::{KafkaConfig, context::Complaints, member::group, unavailable, wire};
+use super::{KafkaConfig, context::Complaints, member::group, registry::Schema, unavailable, wire};
 use crate::log::LogError;
 
 /// How long the brokers may take for each answer.
@@ -79,7 +79,7 @@ fn position(
     while since.elapsed() < ASK {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(message)) if message.partition() == partition => {
-                return Ok(wire::read(topic, &message).ok().map(|event| event.position));
+                return Ok(wire::read(topic, &message, &Schema::Unchecked).ok().map(|event| event.position));
             }
             Some(Err(error)) => return Err(error),
             _ => {}

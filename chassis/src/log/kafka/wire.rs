@@ -2,11 +2,13 @@
 //!
 //! Attributes are headers (`ce_id`, `ce_source`, `ce_type`, `ce_time`, `ce_subject`, and the extensions `ce_version` and
 //! `ce_position`), `traceparent` is one by its own name, as W3C and OpenTelemetry have it. The key is the aggregate's
-//! id as text, so that other programs place events as we do. The value is the protobuf message and nothing else.
+//! id as text, so that other programs place events as we do. The value is the protobuf message and nothing else; or, with
+//! a schema registry, the same behind a frame that names its schema. `content-type` says which of the two.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     str,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use rdkafka::{
 use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
+use super::registry::{Registry, Schema, frame};
 use crate::{
     log::{RawHeader, RawMessage},
     store::AROUND,
@@ -26,16 +29,22 @@ use crate::{
 /// How long a trace context may be: more than twice what it is today.
 const LONGEST_TRACE: usize = 128;
 
+/// What a value is: a protobuf message.
+const PLAIN: &str = "application/protobuf";
+/// What a value is: Confluent's wire format with a protobuf message in it. There is no registered name for it; a reader
+/// of CloudEvents must not take it for the message alone.
+const FRAMED: &str = "application/vnd.confluent.protobuf";
+
 /// What a message weighs towards the broker's limit.
 pub(super) fn weight(event: &Envelope) -> usize {
     AROUND + event.data.len()
 }
 
-/// Its headers.
-pub(super) fn headers(event: &Envelope) -> OwnedHeaders {
+/// Its headers, for a value that is framed or not.
+pub(super) fn headers(event: &Envelope, framed: bool) -> OwnedHeaders {
     let mut text = Uuid::encode_buffer();
     let headers = OwnedHeaders::new_with_capacity(10)
-        .insert(header("content-type", "application/protobuf"))
+        .insert(header("content-type", if framed { FRAMED } else { PLAIN }))
         .insert(header("ce_specversion", "1.0"))
         .insert(header("ce_id", event.id.uuid().hyphenated().encode_lower(&mut text)))
         .insert(header("ce_source", event.topic.name()))
@@ -55,14 +64,38 @@ fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
     Header { key, value: Some(value) }
 }
 
-/// The event in a message, or why there is none.
-pub(super) fn read(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Envelope, String> {
-    Attributes::of(message)?.envelope(topic, message.payload().unwrap_or_default())
+/// What is known of the message's schema. Nothing as long as the registry has not said it.
+pub(super) fn schema(registry: Option<&Arc<Registry>>, message: &BorrowedMessage<'_>) -> Option<Schema> {
+    look(registry, message.payload(), || Attributes::of(message))
 }
 
 /// The same for a message that was kept.
-pub(super) fn read_kept(topic: Topic, message: &RawMessage) -> Result<Envelope, String> {
-    Attributes::of_kept(message)?.envelope(topic, message.value.as_deref().unwrap_or_default())
+pub(super) fn schema_of_kept(registry: Option<&Arc<Registry>>, message: &RawMessage) -> Option<Schema> {
+    look(registry, message.value.as_deref(), || Attributes::of_kept(message))
+}
+
+fn look<'a>(
+    registry: Option<&Arc<Registry>>,
+    value: Option<&[u8]>,
+    attributes: impl FnOnce() -> Result<Attributes<'a>, String>,
+) -> Option<Schema> {
+    let Some(registry) = registry else { return Some(Schema::Unchecked) };
+    // A plain message never begins with a magic byte: there is no field 0.
+    let Some(id) = value.and_then(frame::id) else { return Some(Schema::Unchecked) };
+    match attributes() {
+        Ok(attributes) if attributes.is_framed() => registry.look(id),
+        _ => Some(Schema::Unchecked),
+    }
+}
+
+/// The event in a message, or why there is none.
+pub(super) fn read(topic: Topic, message: &BorrowedMessage<'_>, schema: &Schema) -> Result<Envelope, String> {
+    Attributes::of(message)?.envelope(topic, message.payload().unwrap_or_default(), schema)
+}
+
+/// The same for a message that was kept.
+pub(super) fn read_kept(topic: Topic, message: &RawMessage, schema: &Schema) -> Result<Envelope, String> {
+    Attributes::of_kept(message)?.envelope(topic, message.value.as_deref().unwrap_or_default(), schema)
 }
 
 /// A message with every byte of it.
@@ -95,6 +128,7 @@ fn header_at(headers: &BorrowedHeaders, index: usize) -> Option<Header<'_, &[u8]
 /// The headers that matter.
 #[derive(Default)]
 struct Attributes<'a> {
+    content_type: Option<&'a [u8]>,
     specversion: Option<&'a [u8]>,
     id: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
@@ -127,6 +161,7 @@ impl<'a> Attributes<'a> {
 
     fn note(&mut self, name: &str, value: Option<&'a [u8]>) {
         let place = match name {
+            "content-type" => &mut self.content_type,
             "ce_specversion" => &mut self.specversion,
             "ce_id" => &mut self.id,
             "ce_type" => &mut self.kind,
@@ -140,11 +175,16 @@ impl<'a> Attributes<'a> {
         *place = value;
     }
 
-    fn envelope(self, topic: Topic, data: &[u8]) -> Result<Envelope, String> {
+    fn is_framed(&self) -> bool {
+        self.content_type == Some(FRAMED.as_bytes())
+    }
+
+    fn envelope(self, topic: Topic, value: &[u8], schema: &Schema) -> Result<Envelope, String> {
         if self.specversion != Some(b"1.0") {
             return Err("it is no CloudEvent 1.0 in binary mode".to_owned());
         }
         let kind = text("ce_type", self.kind)?;
+        let data = if self.is_framed() { unframed(topic, kind, value, schema)? } else { value };
         Ok(Envelope {
             id: EventId::from(parsed::<Uuid>("ce_id", self.id)?),
             topic,
@@ -172,6 +212,17 @@ fn time(value: Option<&[u8]>) -> Result<Timestamp, String> {
 fn trace(value: &[u8]) -> Option<&str> {
     let looks_right = value.len() <= LONGEST_TRACE && value.iter().all(u8::is_ascii_graphic);
     str::from_utf8(value).ok().filter(|_| looks_right)
+}
+
+/// The message in a framed value, if it is what its schema says.
+fn unframed<'a>(topic: Topic, kind: &str, value: &'a [u8], schema: &Schema) -> Result<&'a [u8], String> {
+    let frame = frame::read(value)?;
+    match schema {
+        Schema::Known(described) => described.allows(topic, &frame.path, kind)?,
+        Schema::Unknown(id) => return Err(format!("the registry has no schema {id}")),
+        Schema::Unchecked => {}
+    }
+    Ok(frame.data)
 }
 
 fn text<'a>(name: &str, value: Option<&'a [u8]>) -> Result<&'a str, String> {

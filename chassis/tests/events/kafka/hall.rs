@@ -122,6 +122,11 @@ pub struct Member {
 }
 
 impl Member {
+    /// Its engine.
+    pub fn log(&self) -> &dyn EventLog {
+        self.log.as_ref()
+    }
+
     /// An orderly end.
     pub async fn leave(self) {
         self.tree.stop(PATIENCE).await.unwrap();

@@ -11,6 +11,8 @@ mod outages;
 mod passwords;
 mod publishing;
 mod redriving;
+mod registry;
+mod schemas;
 #[cfg(feature = "kafka-tls")]
 mod secured;
 mod topics;

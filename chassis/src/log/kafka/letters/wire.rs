@@ -25,7 +25,7 @@ pub(super) fn outgoing(letter: &DeadLetter) -> Outgoing {
 
 /// An event is told as its relay has told it.
 fn of_event(letter: &Letter) -> Outgoing {
-    let headers = letter.event().as_ref().map(wire::headers).unwrap_or_default();
+    let headers = letter.event().as_ref().map(|event| wire::headers(event, false)).unwrap_or_default();
     let headers = told(headers, &letter.id.to_string(), &letter.consumer, &letter.topic);
     let headers = text(headers, "dlq_position", &letter.position.to_string());
     let headers = text(headers, "dlq_error", &json(&letter.errors));
