@@ -18,7 +18,7 @@ use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
 use super::{ConsumerSpec, Failure, Handler, lanes::attempts};
-use crate::failpoint;
+use crate::{failpoint, store::session::end_when_silent};
 
 /// How many keys are redriven side by side.
 const AT_ONCE: usize = 16;
@@ -86,6 +86,7 @@ impl<H: Handler> Redrive<H> {
     async fn run(self, pool: PgPool) -> Result<(), Stopped> {
         // Not the pool's any more: its end, however it comes, is the end of the lock.
         let mut connection = pool.acquire().await?.detach();
+        timeout(ANSWER, end_when_silent(&mut connection)).await??;
         if !self.lock(&mut connection).await? {
             return Ok(timeout(ANSWER, connection.close()).await??);
         }

@@ -13,6 +13,7 @@ mod committer;
 mod database;
 mod pace;
 mod read;
+pub(crate) mod session;
 
 pub use batch::{Batch, Entry, NewEvent, bind_events, now, statement, statement_returning};
 pub use committer::{CommitError, Committed, Committer, CommitterSpec, Writer};

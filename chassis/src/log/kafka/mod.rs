@@ -12,6 +12,7 @@ mod config;
 mod context;
 mod follower;
 mod gaps;
+mod growth;
 mod lease;
 mod live;
 mod member;
@@ -172,5 +173,5 @@ impl Drop for KafkaLog {
 }
 
 fn unavailable(error: KafkaError) -> LogError {
-    LogError::Unavailable(error.to_string())
+    LogError::Unavailable(config::told(&error))
 }
