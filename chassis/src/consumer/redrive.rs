@@ -20,7 +20,7 @@ use uuid::Uuid;
 use viscount_contracts::{Envelope, EventId, Topic};
 
 use super::{ConsumerSpec, Failure, Handler, lanes::attempts, unreadable::Rereading};
-use crate::{dead_letters::APPENDED, failpoint, log::EventLog};
+use crate::{dead_letters::APPENDED, failpoint, log::EventLog, store::session::end_when_silent};
 
 /// How many keys are redriven side by side.
 const AT_ONCE: usize = 16;
@@ -91,6 +91,7 @@ impl<H: Handler> Redrive<H> {
     async fn run(self, pool: PgPool) -> Result<(), Stopped> {
         // Not the pool's any more: its end, however it comes, is the end of the lock.
         let mut connection = pool.acquire().await?.detach();
+        timeout(ANSWER, end_when_silent(&mut connection)).await??;
         if !self.lock(&mut connection).await? {
             return Ok(timeout(ANSWER, connection.close()).await??);
         }

@@ -13,6 +13,7 @@ mod committer;
 mod database;
 mod pace;
 mod read;
+pub(crate) mod session;
 
 #[cfg(feature = "kafka")]
 pub(crate) use batch::AROUND;

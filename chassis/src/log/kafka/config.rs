@@ -1,10 +1,15 @@
 //! How to reach the brokers, and how their clients are set up.
 
-use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+use std::time::Duration;
+
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
 use viscount_contracts::Topic;
 
 use super::{RegistryConfig, security};
 use crate::config::{ConfigError, Env};
+
+/// How long nothing may be acknowledged, by default. Longer than a broker takes that is started again.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// What a group does when the events that it was to read next are no longer there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +32,8 @@ pub struct KafkaConfig {
     pub out_of_range: OutOfRange,
     /// How long a member may be silent before its partitions go to others, in milliseconds.
     pub session_timeout_ms: u32,
+    /// How long a relay waits for any progress before it leaves publishing to another replica.
+    pub stuck_after: Duration,
     /// Where schemas are registered, if anywhere.
     pub registry: Option<RegistryConfig>,
     settings: Vec<(&'static str, String)>,
@@ -47,6 +54,7 @@ impl KafkaConfig {
             prefix: String::new(),
             out_of_range: OutOfRange::default(),
             session_timeout_ms: 6_000,
+            stuck_after: STUCK,
             registry: None,
             settings: Vec::new(),
         }
@@ -115,11 +123,13 @@ impl KafkaConfig {
     }
 
     /// In order and without doubles as long as one producer lives, however often the brokers go away: a message waits
-    /// for its broker without a limit, and the number of those that wait is limited by the relay.
+    /// for its broker without a limit, and the number of those that wait is limited by the relay. One that is refused
+    /// for good is the end of the producer; without the guarantee those behind it would go on, and overtake it.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut client = self.client();
         client
             .set("enable.idempotence", "true")
+            .set("enable.gapless.guarantee", "true")
             .set("acks", "all")
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
@@ -169,6 +179,14 @@ impl KafkaConfig {
     }
 }
 
+/// What may be told of an error: the library's message about a setting repeats its value, which may be a secret.
+pub(super) fn told(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, _, setting, _) => format!("the setting {setting} is not accepted"),
+        other => other.to_string(),
+    }
+}
+
 fn is_address(text: &str) -> bool {
     let text = text.trim();
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
@@ -189,5 +207,13 @@ mod tests {
         let error = env(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_SECURITY_PROTOCOL", "hunter2")]).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(env(&[("KAFKA_BROKERS", "a:1"), ("KAFKA_OUT_OF_RANGE", "latest")]).is_err());
+    }
+
+    #[test]
+    fn an_error_about_a_setting_does_not_repeat_its_value() {
+        let mut client = ClientConfig::new();
+        let error = client.set("security.protocol", "hunter2").create_native_config().map(drop).unwrap_err();
+        assert!(error.to_string().contains("hunter2"), "the library repeats it: {error}");
+        assert_eq!(told(&error), "the setting security.protocol is not accepted");
     }
 }

@@ -16,6 +16,7 @@ mod config;
 mod context;
 mod follower;
 mod gaps;
+mod growth;
 mod lease;
 mod letters;
 mod live;
@@ -74,7 +75,7 @@ impl KafkaLog {
     pub fn new(config: KafkaConfig) -> Result<Self, LogError> {
         let complaints = Complaints::default();
         let asker = Asker::new(&config, &complaints)
-            .map_err(|error| LogError::Refused(security::as_variables(&error.to_string())))?;
+            .map_err(|error| LogError::Refused(security::as_variables(&config::told(&error))))?;
         let runtime = Handle::try_current().map_err(|error| LogError::Refused(error.to_string()))?;
         let stop = watch::Sender::new(false);
         let registry = config.registry.clone().map(|registry| {
@@ -196,5 +197,5 @@ impl Drop for KafkaLog {
 }
 
 fn unavailable(error: KafkaError) -> LogError {
-    LogError::Unavailable(error.to_string())
+    LogError::Unavailable(config::told(&error))
 }

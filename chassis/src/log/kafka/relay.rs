@@ -8,7 +8,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use metrics::gauge;
+use metrics::{Gauge, gauge};
 use rdkafka::error::KafkaError;
 use tokio::{
     sync::watch,
@@ -18,7 +18,8 @@ use viscount_contracts::Topic;
 
 use super::{
     Inner,
-    acks::Acks,
+    acks::{Acks, Failure},
+    config::told,
     lease::{BEAT, Lease, LeaseError},
     registry::{RegistryError, Writer},
     sender::Sender,
@@ -37,6 +38,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(500);
 /// The same when the schema registry is away, or has refused: it is asked again, not stormed.
 const REGISTRY_PAUSE: Duration = Duration::from_secs(3);
+/// The same when the brokers do not answer this replica: long enough for another one to begin.
+const LEAVE: Duration = Duration::from_secs(15);
 /// How long it waits when too many bytes are on their way.
 const FULL: Duration = Duration::from_millis(10);
 /// How often interruptions are told, and how often the same one. Each service has a relay, and they are interrupted alike.
@@ -58,11 +61,17 @@ pub(super) enum Interruption {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The brokers' client.
-    #[error("the brokers: {0}")]
+    #[error("the brokers: {}", told(.0))]
     Kafka(#[from] KafkaError),
     /// A message was not taken.
     #[error("not published: {0}")]
     NotPublished(String),
+    /// The brokers do not answer, or one of them.
+    #[error("nothing has been acknowledged for {0:?}; left to another replica, if there is one")]
+    Stuck(Duration),
+    /// What was published is no longer there.
+    #[error("the topic was made anew, or has lost its end; publishing from the first event on")]
+    MadeAnew,
     /// The topic takes larger messages than before.
     #[error("the topic takes more by now")]
     LimitChanged,
@@ -71,9 +80,35 @@ pub(super) enum Interruption {
 impl Interruption {
     fn pause(&self) -> Duration {
         match self {
-            Self::Registry(_) => REGISTRY_PAUSE,
-            _ => PAUSE,
+            Self::Registry(_) => REGISTRY_PAUSE.mul_f64(rand::random_range(0.5..1.0)),
+            Self::Stuck(_) => LEAVE.mul_f64(rand::random_range(1.0 / 3.0..1.0)),
+            _ => PAUSE.mul_f64(rand::random_range(0.5..1.0)),
         }
+    }
+}
+
+impl From<Failure> for Interruption {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(why) => Self::NotPublished(why),
+            Failure::MadeAnew => Self::MadeAnew,
+        }
+    }
+}
+
+/// A gauge that is 1 as long as this lives.
+struct Raised(Gauge);
+
+impl Raised {
+    fn new(gauge: Gauge) -> Self {
+        gauge.set(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.set(0.0);
     }
 }
 
@@ -110,8 +145,7 @@ pub(super) async fn run(inner: Arc<Inner>, store: EventStore, mut stop: watch::R
                     tracing::warn!(%topic, error, "publishing is interrupted");
                     told = Some((error, Instant::now()));
                 }
-                let pause = interruption.pause().mul_f64(rand::random_range(0.5..1.0));
-                let _ = timeout(pause, stop.wait_for(|stop| *stop)).await;
+                let _ = timeout(interruption.pause(), stop.wait_for(|stop| *stop)).await;
             }
         }
     }
@@ -127,9 +161,21 @@ async fn prepare(inner: &Arc<Inner>, store: &EventStore) -> Result<Prepared, Int
         Some(registry) => Some(registry.writer(topic).await?),
         None => None,
     };
-    let lease = Lease::acquire(store.pool(), &format!("{cluster}/{}", inner.config.topic(topic))).await?;
+    let cluster = format!("{cluster}/{}", inner.config.topic(topic));
+    let mut lease = Lease::acquire(store.pool(), topic, &cluster).await?;
     // Asked for now: the turn may have been long in coming.
-    Ok(Prepared { lease, limit: topics::limit(inner, topic).await?, writer })
+    let position = lease.position;
+    let asked = lease.meanwhile(async {
+        let limit = topics::limit(inner, topic).await?;
+        Ok::<_, LogError>((limit, position > 0 && topics::is_new(inner, topic).await?))
+    });
+    let (limit, is_new) = asked.await??;
+    if is_new {
+        tracing::warn!(%topic, position, "the topic is empty; publishing from the first event on");
+        lease.rewind().await?;
+    }
+    lease.begin().await?;
+    Ok(Prepared { lease, limit, writer })
 }
 
 /// Publishes as the only one. `Ok` when it was asked to stop.
@@ -142,43 +188,59 @@ async fn lead(
     let topic = store.topic();
     let Prepared { mut lease, limit, writer } = prepared;
     tracing::info!(%topic, position = lease.position, "publishing");
+    let _leads = Raised::new(gauge!("relay_leads", "topic" => topic.name()));
     let acks = Arc::new(Acks::new(lease.position));
     let sender = Sender::new(inner, topic, limit, acks.clone(), writer)?;
     let reader = inner.feed.read(topic, lease.position);
     let outcome = tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => Ok(()),
-        Err(interruption) = hold(topic, &mut lease, &acks) => Err(interruption),
+        failure = acks.failure() => Err(failure.into()),
+        Err(interruption) = hold(topic, &mut lease, &acks, inner.config.stuck_after) => Err(interruption),
         Err(interruption) = send(inner, topic, reader, &sender, limit, &acks) => Err(interruption),
     };
     match outcome {
         Ok(()) => {
-            let flushed = timeout(FLUSH, acks.all()).await.is_ok();
+            let flushed = lease.meanwhile(timeout(FLUSH, acks.all())).await;
             sender.end(inner).await;
-            match flushed {
-                true => lease.release(acks.through()).await?,
-                false => tracing::warn!(%topic, "stopped with messages on their way"),
+            match flushed? {
+                Ok(true) => lease.release(acks.through()).await?,
+                _ => {
+                    tracing::warn!(%topic, "stopped with messages on their way");
+                    lease.beat(acks.through()).await?;
+                }
             }
             Ok(())
         }
         Err(interruption) => {
+            // Before the database is asked for anything: what has not left must not leave any more.
             sender.end(inner).await;
+            match interruption {
+                Interruption::Lease(_) => {}
+                Interruption::MadeAnew => lease.rewind().await?,
+                _ => lease.beat(acks.through()).await?,
+            }
             Err(interruption)
         }
     }
 }
 
-/// Makes sure that nobody else publishes, keeps how far it has come, and ends with the first failure.
-async fn hold(topic: Topic, lease: &mut Lease, acks: &Acks) -> Result<Infallible, Interruption> {
+/// Makes sure that nobody else publishes, keeps how far it has come, and ends when it comes no further.
+async fn hold(
+    topic: Topic,
+    lease: &mut Lease,
+    acks: &Acks,
+    patience: Duration,
+) -> Result<Infallible, Interruption> {
     let published = gauge!("relay_published_position", "topic" => topic.name());
     loop {
         let through = acks.through();
         lease.beat(through).await?;
         published.set(through as f64);
-        if let Ok(why) = timeout(BEAT, acks.failure()).await {
-            lease.beat(acks.through()).await?;
-            return Err(Interruption::NotPublished(why));
+        if acks.waiting().is_some_and(|waiting| waiting > patience) {
+            return Err(Interruption::Stuck(patience));
         }
+        sleep(BEAT).await;
     }
 }
 
@@ -211,8 +273,7 @@ async fn until_larger(
     bytes: usize,
     limit: usize,
 ) -> Result<Infallible, Interruption> {
-    let blocked = gauge!("relay_blocked", "topic" => topic.name());
-    blocked.set(1.0);
+    let _blocked = Raised::new(gauge!("relay_blocked", "topic" => topic.name()));
     loop {
         tracing::error!(
             %topic, position, bytes, limit,
@@ -220,10 +281,7 @@ async fn until_larger(
         );
         sleep(LOOK).await;
         match topics::limit(inner, topic).await {
-            Ok(now) if now >= bytes => {
-                blocked.set(0.0);
-                return Err(Interruption::LimitChanged);
-            }
+            Ok(now) if now >= bytes => return Err(Interruption::LimitChanged),
             Ok(_) => {}
             Err(error) => tracing::debug!(%topic, %error, "the topic's limit cannot be asked for"),
         }

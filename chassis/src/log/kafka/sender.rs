@@ -2,17 +2,25 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::{
     client::ClientContext,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::DeliveryResult,
+    message::{DeliveryResult, Message as _},
     producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
 };
 use uuid::Uuid;
 use viscount_contracts::{Envelope, Topic};
 
-use super::{Inner, acks::Acks, context::Complaints, registry::Writer, wire};
+use super::{
+    Inner,
+    acks::{Acks, Failure},
+    context::Complaints,
+    growth::Growth,
+    registry::Writer,
+    wire,
+};
 
 /// Sends in order; arrivals are noted in [`Acks`].
 pub(super) struct Sender {
@@ -25,6 +33,7 @@ pub(super) struct Sender {
 struct Context {
     acks: Arc<Acks>,
     complaints: Complaints,
+    growth: Mutex<Growth>,
 }
 
 impl ClientContext for Context {
@@ -44,8 +53,11 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
         let position = i64::try_from(position).unwrap_or(i64::MAX);
         match result {
-            Ok(_) => self.acks.arrived(position),
-            Err((error, _)) => self.acks.failed(position, &error.to_string()),
+            Ok(message) if self.growth.lock().note(message.partition(), message.offset()) => {
+                self.acks.arrived(position)
+            }
+            Ok(_) => self.acks.failed(Failure::MadeAnew),
+            Err((error, _)) => self.acks.failed(Failure::Refused(format!("position {position}: {error}"))),
         }
     }
 }
@@ -59,14 +71,14 @@ impl Sender {
         acks: Arc<Acks>,
         writer: Option<Arc<Writer>>,
     ) -> Result<Self, KafkaError> {
-        let context = Context { acks, complaints: inner.complaints.clone() };
+        let context = Context { acks, complaints: inner.complaints.clone(), growth: Mutex::default() };
         let mut config = inner.config.producer();
         config.set("message.max.bytes", limit.to_string());
         let name = inner.config.topic(topic);
         Ok(Self { producer: config.create_with_context(context)?, name, writer })
     }
 
-    /// Puts an event on its way. False when too many bytes are on theirs.
+    /// Puts an event on its way. False when too many bytes are on theirs, or when one before it has failed.
     pub(super) fn send(&self, event: &Envelope) -> Result<bool, KafkaError> {
         let mut key = Uuid::encode_buffer();
         let key: &str = event.key.hyphenated().encode_lower(&mut key);
@@ -77,7 +89,9 @@ impl Sender {
                 .key(key)
                 .payload(framed.as_deref().unwrap_or(event.data.as_ref()))
                 .headers(wire::headers(event, framed.is_some()));
-        self.producer.client().context().acks.sent();
+        if !self.producer.client().context().acks.sent() {
+            return Ok(false);
+        }
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

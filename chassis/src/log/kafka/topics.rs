@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    error::{KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 use viscount_contracts::{DeadLetterTopic, Retention, Topic, TopicSpec};
 
 use super::{Inner, unavailable};
@@ -15,8 +18,10 @@ use crate::log::LogError;
 /// How long the brokers may take for an answer.
 const ASK: Duration = Duration::from_secs(5);
 
-/// How often, and after which pauses, the settings of a new topic are asked for.
-const TRIES: u32 = 10;
+/// The setting that says how large a message may be.
+const LIMIT: &str = "max.message.bytes";
+/// For how long, and after which pauses, the settings of a new topic are asked for.
+const SETTLES: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// A topic of ours: its name without the prefix, and how it should be kept.
@@ -74,7 +79,7 @@ async fn find(inner: &Arc<Inner>, topic: Wanted) -> Result<(Option<Found>, usize
     Ok((found, metadata.brokers().len()))
 }
 
-/// Makes a topic when it is missing. True when it was.
+/// Makes a topic when it is missing. True when we have made it.
 pub(super) async fn ensure(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Result<bool, LogError> {
     let topic = topic.into();
     let (found, brokers) = find(inner, topic).await?;
@@ -95,7 +100,9 @@ pub(super) async fn ensure(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Resu
     });
     for result in made.await? {
         match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Ok(_) => {}
+            // By somebody else, a moment ago; or its leader was away when we asked.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(false),
             Err((_, code)) => return Err(LogError::Unavailable(format!("topic {name}: {code}"))),
         }
     }
@@ -112,6 +119,8 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Resu
     if created {
         return Ok(report);
     }
+    // First the settings: once they are there, so are the partitions.
+    let is = known(inner, topic).await?;
     let ((found, _), spec) = (find(inner, topic).await?, topic.spec);
     if let Some(found) = found {
         let mut differs = |what: &str, is: usize, should: u8| {
@@ -122,7 +131,6 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Resu
         differs("partitions", found.partitions, spec.partitions);
         differs("replication", found.replicas, spec.replicas);
     }
-    let is = described(inner, topic).await?;
     for (setting, should) in settings(spec, i32::from(spec.replicas)) {
         let is = is.get(setting).map_or("unknown", String::as_str);
         if is != should {
@@ -134,15 +142,32 @@ pub(super) async fn report(inner: &Arc<Inner>, topic: impl Into<Wanted>) -> Resu
 
 /// How large a message the topic takes.
 pub(super) async fn limit(inner: &Arc<Inner>, topic: Topic) -> Result<usize, LogError> {
-    for _ in 0..TRIES {
-        let settings = described(inner, topic.into()).await?;
-        if let Some(limit) = settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok()) {
-            return Ok(limit);
+    let limit = known(inner, topic.into()).await?.get(LIMIT).and_then(|bytes| bytes.parse().ok());
+    limit.ok_or_else(|| LogError::Unavailable("the topic's settings cannot be read".to_owned()))
+}
+
+/// Nothing was ever written to the topic.
+pub(super) async fn is_new(inner: &Arc<Inner>, topic: Topic) -> Result<bool, LogError> {
+    let name = inner.config.topic(topic);
+    let asked = inner.asker.ask(move |client| {
+        let metadata = client.fetch_metadata(Some(&name), ASK)?;
+        let partitions: Vec<_> = metadata.topics().iter().flat_map(|topic| topic.partitions()).collect();
+        // A topic of which nothing is known is not new.
+        if partitions.is_empty() {
+            return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
         }
-        // A topic that was made a moment ago has no settings yet.
-        tokio::time::sleep(AGAIN).await;
-    }
-    Err(LogError::Unavailable("the topic's settings cannot be read".to_owned()))
+        let mut unknown = None;
+        for partition in partitions {
+            match client.fetch_watermarks(&name, partition.id(), ASK) {
+                // Also when all of it is gone by now: the next one has its number.
+                Ok((_, next)) if next > 0 => return Ok(false),
+                Ok(_) => {}
+                Err(error) => unknown = Some(error),
+            }
+        }
+        unknown.map_or(Ok(true), Err)
+    });
+    asked.await?.map_err(unavailable)
 }
 
 /// What is set for a topic, beyond partitions and replicas.
@@ -157,8 +182,21 @@ fn settings(spec: TopicSpec, replicas: i32) -> Vec<(&'static str, String)> {
         ("retention.ms", millis.to_string()),
         ("retention.bytes", "-1".to_owned()),
         ("min.insync.replicas", if replicas >= 3 { "2" } else { "1" }.to_owned()),
-        ("max.message.bytes", spec.max_message_bytes.to_string()),
+        (LIMIT, spec.max_message_bytes.to_string()),
     ]
+}
+
+/// The settings of a topic. One that was made a moment ago has none yet.
+async fn known(inner: &Arc<Inner>, topic: Wanted) -> Result<BTreeMap<String, String>, LogError> {
+    let begun = Instant::now();
+    loop {
+        let described = described(inner, topic).await;
+        if described.as_ref().is_ok_and(|settings| settings.contains_key(LIMIT)) || begun.elapsed() > SETTLES
+        {
+            return described;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 async fn described(inner: &Arc<Inner>, topic: Wanted) -> Result<BTreeMap<String, String>, LogError> {

@@ -1,5 +1,6 @@
 //! The engine on a real broker.
 
+mod anew;
 #[cfg(feature = "kafka-tls")]
 mod authority;
 mod conforming;
@@ -7,6 +8,7 @@ mod foreign;
 mod garbage;
 mod groups;
 mod hall;
+mod line;
 mod outages;
 mod passwords;
 mod publishing;
@@ -15,5 +17,6 @@ mod registry;
 mod schemas;
 #[cfg(feature = "kafka-tls")]
 mod secured;
+mod taking_over;
 mod topics;
 mod trouble;

@@ -82,3 +82,24 @@ fn topics_are_made_once_and_a_difference_is_told_and_left() {
         }
     });
 }
+
+#[test]
+fn of_two_who_make_the_topics_at_once_each_is_made_by_one() {
+    if !wanted("topics made twice") {
+        return;
+    }
+    run(async {
+        let hall = Hall::shared().await;
+        let [one, other] = [0; 2].map(|_| KafkaLog::new(hall.config.clone()).unwrap());
+        let (one, other) = tokio::join!(one.migrate(), other.migrate());
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.len(), Topic::ALL.len());
+        for (one, other) in one.iter().zip(&other) {
+            assert!(one.created != other.created, "{one:?} {other:?}");
+            let seen = if one.created { other } else { one };
+            // What was made is compared, by the one who has not made it.
+            let differences = seen.differences.join("; ");
+            assert!(differences.contains("replication is 1, should be 3"), "{differences}");
+        }
+    });
+}
