@@ -15,7 +15,7 @@ use viscount_chassis::{
 
 use crate::{
     platform::{basket, block_on, eventually},
-    processes::{Process, Processes},
+    processes::{Process, Processes, thing},
 };
 
 const SERVICES: [&str; 5] = ["identity", "catalog", "inventory", "orders", "payments"];
@@ -130,17 +130,13 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
         let mut twice = Twice::start(&postgres.admin_url()).await;
         let processes = &twice.processes;
         let admin = processes.token("admin").await;
-        let thing = json!({"sku": "THING", "name": "A thing", "price": {"amount": 1_250, "currency": "GBP"}});
-        let made = processes.post("/v1/products", &admin, "thing", &thing, StatusCode::CREATED).await;
-        let product = made["id"].as_str().unwrap().to_owned();
-        let receipt = json!({"product_id": product, "delta": 10_000, "reason": "receipt"});
-        processes.post("/v1/inventory/adjust", &admin, "receipt", &receipt, StatusCode::OK).await;
+        let product = processes.product().await;
 
         // Users of both replicas of identity, their tokens at both replicas of orders.
         let users = [twice.user(0).await, twice.user(1).await];
         // A price that one replica of the catalogue is told, in the books of both replicas of orders.
         for (catalog, amount) in [(0, 1_300), (1, 1_400)] {
-            let mut dearer = thing.clone();
+            let mut dearer = thing();
             dearer["price"]["amount"] = amount.into();
             let path = format!("/v1/products/{product}");
             let request = processes.http.put(twice.at("catalog", catalog, &path)).bearer_auth(&admin);
@@ -208,10 +204,7 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
             assert_eq!(order["status"], "completed", "{order} {}", processes.said());
         }
         // Among other things, the provider's ledger: one charge for each order.
-        let audit = processes.run(&["audit", "--within", "60"]).await;
-        let said = String::from_utf8_lossy(&audit.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&audit.stderr).into_owned();
-        assert!(audit.status.success(), "{said}{errors}{}", processes.said());
+        let said = processes.audit().await;
         println!("{said}");
     });
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use reqwest::{Client, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
 use viscount_chassis::{devkafka::testing::prefix, ports::free_port};
@@ -79,6 +79,25 @@ impl Processes {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
+    /// Checks every promise over all databases, and says what was found.
+    pub(crate) async fn audit(&self) -> String {
+        let audit = self.run(&["audit", "--within", "60"]).await;
+        let said = String::from_utf8_lossy(&audit.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&audit.stderr).into_owned();
+        assert!(audit.status.success(), "{said}{errors}{}", self.said());
+        said
+    }
+
+    /// A new product with enough in stock for any test.
+    pub(crate) async fn product(&self) -> String {
+        let admin = self.token("admin").await;
+        let made = self.post("/v1/products", &admin, "thing", &thing(), StatusCode::CREATED).await;
+        let product = made["id"].as_str().unwrap().to_owned();
+        let receipt = json!({"product_id": product, "delta": 10_000, "reason": "receipt"});
+        self.post("/v1/inventory/adjust", &admin, "receipt", &receipt, StatusCode::OK).await;
+        product
+    }
+
     pub(crate) async fn token(&self, role: &str) -> String {
         let output = self.run(&["token", "--role", role]).await;
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -123,4 +142,9 @@ impl Processes {
 
 pub(crate) fn assert_running(process: &mut Process, name: &str, home: &Path) {
     assert!(process.0.try_wait().unwrap().is_none(), "{name} has ended, see {}", home.display());
+}
+
+/// What [`Processes::product`] makes.
+pub(crate) fn thing() -> Value {
+    json!({"sku": "THING", "name": "A thing", "price": {"amount": 1_250, "currency": "GBP"}})
 }

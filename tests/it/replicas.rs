@@ -4,7 +4,6 @@ use std::{cell::Cell, process::Command, time::Duration};
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use serde_json::json;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 use viscount_chassis::{
@@ -117,26 +116,6 @@ async fn order_and_watch(processes: &Processes, customer: &str, product: &str) -
     Story { order, frames }
 }
 
-/// A product with enough in stock for every test here.
-async fn product(processes: &Processes) -> String {
-    let admin = processes.token("admin").await;
-    let thing = json!({"sku": "THING", "name": "A thing", "price": {"amount": 1_250, "currency": "GBP"}});
-    let made = processes.post("/v1/products", &admin, "thing", &thing, StatusCode::CREATED).await;
-    let product = made["id"].as_str().unwrap().to_owned();
-    let receipt = json!({"product_id": product, "delta": 10_000, "reason": "receipt"});
-    processes.post("/v1/inventory/adjust", &admin, "receipt", &receipt, StatusCode::OK).await;
-    product
-}
-
-/// Checks every promise over all databases, and says what was found.
-async fn audit(processes: &Processes) -> String {
-    let audit = processes.run(&["audit", "--within", "60"]).await;
-    let said = String::from_utf8_lossy(&audit.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&audit.stderr).into_owned();
-    assert!(audit.status.success(), "{said}{errors}{}", processes.said());
-    said
-}
-
 #[test]
 fn replicas_die_and_come_back_and_every_story_is_complete() {
     if !wanted("separate processes") {
@@ -147,7 +126,7 @@ fn replicas_die_and_come_back_and_every_story_is_complete() {
         let processes = Processes::new(&postgres.admin_url(), &test_brokers().await);
         let mut twins = Twins::start(&processes).await;
 
-        let product = product(&processes).await;
+        let product = processes.product().await;
         let customer = processes.token("customer").await;
         let placed = Cell::new(0);
         let shopping = join_all((0..CLIENTS * AT_ONCE).map(|_| async {
@@ -187,7 +166,7 @@ fn replicas_die_and_come_back_and_every_story_is_complete() {
         }
         let plain = stories.iter().filter(|story| story.frames == whole).count();
 
-        println!("{all} orders, {plain} in four frames\n{}", audit(&processes).await);
+        println!("{all} orders, {plain} in four frames\n{}", processes.audit().await);
     });
 }
 
@@ -200,7 +179,7 @@ fn replicas_are_replaced_one_by_one_and_no_request_fails() {
         let postgres = durable_server().await;
         let processes = Processes::new(&postgres.admin_url(), &test_brokers().await);
         let mut twins = Twins::start(&processes).await;
-        let product = product(&processes).await;
+        let product = processes.product().await;
         let customer = processes.token("customer").await;
         let first = Uuid::now_v7().to_string();
         processes.post("/v1/orders", &customer, &first, &basket(&product, 1), StatusCode::CREATED).await;
@@ -230,6 +209,6 @@ fn replicas_are_replaced_one_by_one_and_no_request_fails() {
             is_over.set(true);
         };
         tokio::join!(shopping, replacing);
-        println!("{} orders, {} refused\n{}", placed.get(), refused.get(), audit(&processes).await);
+        println!("{} orders, {} refused\n{}", placed.get(), refused.get(), processes.audit().await);
     });
 }

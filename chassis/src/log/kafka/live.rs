@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rdkafka::producer::{Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use tokio::sync::watch;
 
 /// How many threads run.
@@ -21,6 +22,18 @@ impl Live {
     pub(super) fn begin(&self) -> Living {
         self.0.send_modify(|running| *running += 1);
         Living(self.clone())
+    }
+
+    /// Ends a producer and takes back what has not left yet. What is under way may still arrive, now or never.
+    pub(super) async fn end<C: ProducerContext + 'static>(&self, producer: ThreadedProducer<C>) {
+        producer.purge(PurgeConfig::default().queue().inflight());
+        let living = self.begin();
+        // Waits for its threads, which none of ours may do.
+        let ending = tokio::task::spawn_blocking(move || {
+            drop(producer);
+            drop(living);
+        });
+        let _ = ending.await;
     }
 
     /// Waits until none runs; false when some still do.

@@ -8,7 +8,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Message as _},
-    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 use uuid::Uuid;
 use viscount_contracts::{Envelope, Topic};
@@ -104,13 +104,6 @@ impl Sender {
 
     /// Takes back what has not left yet. What is under way may still arrive, now or never.
     pub(super) async fn end(self, inner: &Inner) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
-        // Waits for its threads, which none of ours may do.
-        let living = inner.live.begin();
-        let ending = tokio::task::spawn_blocking(move || {
-            drop(self.producer);
-            drop(living);
-        });
-        let _ = ending.await;
+        inner.live.end(self.producer).await;
     }
 }

@@ -7,7 +7,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
     message::DeliveryResult,
-    producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer},
+    producer::{BaseRecord, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::oneshot;
 use viscount_contracts::DeadLetterTopic;
@@ -80,14 +80,7 @@ impl Post {
 
     /// Takes back what has not left yet.
     pub(super) async fn close(self, inner: &Inner) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
-        // Waits for its threads, which none of ours may do.
-        let living = inner.live.begin();
-        let ending = tokio::task::spawn_blocking(move || {
-            drop(self.producer);
-            drop(living);
-        });
-        let _ = ending.await;
+        inner.live.end(self.producer).await;
     }
 }
 
