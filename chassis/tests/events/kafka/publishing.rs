@@ -121,7 +121,7 @@ fn what_the_brokers_refuse_is_not_overtaken_by_later_versions() {
         // Nothing that compression could make small.
         large.data = (0..3_000).flat_map(|_| Uuid::new_v4().into_bytes()).collect();
         bed.commit(vec![large]).await.unwrap();
-        publish(&bed, &key, 4..=100).await;
+        publish(&bed, &key, 4..=300).await;
         slow.rollback().await.unwrap();
         // The relay has begun anew, so the event was refused; and by now it sees that it is too large.
         eventually(|| async {
@@ -132,7 +132,7 @@ fn what_the_brokers_refuse_is_not_overtaken_by_later_versions() {
         .await;
         takes(&hall, 200_000).await;
         let mut fresh = hall.follow(bed.log.as_ref()).await;
-        assert_eq!(positions(fresh.as_mut(), 100).await, (1..=100).collect::<Vec<_>>());
+        assert_eq!(positions(fresh.as_mut(), 300).await, (1..=300).collect::<Vec<_>>());
     });
 }
 
