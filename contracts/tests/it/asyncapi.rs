@@ -200,7 +200,7 @@ fn headers() -> Value {
         "description": "The attributes of CloudEvents 1.0, each a header of the message.",
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "ce_version", "ce_position"],
         "properties": {
-            "content-type": text("`application/protobuf`"),
+            "content-type": text("`application/protobuf`; `application/vnd.confluent.protobuf` behind the frame of a schema registry."),
             "ce_specversion": text("`1.0`"),
             "ce_id": text("UUIDv7; the same however often the event is delivered."),
             "ce_source": text("The topic."),
