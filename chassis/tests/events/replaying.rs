@@ -159,3 +159,27 @@ fn committer(tree: &Supervisor, pool: &PgPool, store: &EventStore, log: &dyn Eve
     let publisher = log.publisher(store.clone());
     Committer::start(tree, store.clone(), pool.clone(), publisher, Tally::new(), CommitterSpec::default())
 }
+
+/// A writer that names a table which nobody has put before the real one.
+#[test]
+fn a_table_that_nobody_thought_of_is_not_written() {
+    run(async {
+        let bed = Bed::start().await;
+        for table in ["tally", "other"] {
+            let sql = format!("create table {table} (key uuid primary key, events integer not null)");
+            sqlx::query(AssertSqlSafe(sql)).execute(&bed.pool).await.unwrap();
+        }
+        let store = EventStore::new(Topic::Orders, bed.pool.clone());
+        let committer = committer(&bed.tree, &bed.pool, &store, bed.log.as_ref());
+        let key = Uuid::now_v7();
+        let entry = Entry { events: vec![event(key, 1)], inbox: None, projection: (key, 1) };
+        committer.commit(entry).await.unwrap();
+        const OTHER: [Table; 1] = [Table::new("other", &["key"])];
+        let forgetful = Projection { tables: &OTHER, ..tally() };
+        let options = bed.pool.connect_options();
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        let outcome = replay(&forgetful, &store, &mut connection, true, &mut |_| {}).await;
+        assert!(matches!(outcome, Err(ReplayError::Database(_))), "{outcome:?}");
+        assert_eq!(counts(&bed.pool).await, [(key, 1)], "written once, when it was committed");
+    });
+}
