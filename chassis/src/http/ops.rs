@@ -46,6 +46,16 @@ impl Ops {
             }),
         }
     }
+
+    /// Whose port it is.
+    pub fn service(&self) -> &'static str {
+        self.inner.service
+    }
+
+    /// The live tree.
+    pub fn tree(&self) -> TreeNode {
+        self.inner.supervisor.snapshot()
+    }
 }
 
 pub(super) fn configure(app: &mut web::ServiceConfig, ops: Ops) {

@@ -21,6 +21,7 @@ use viscount_actors::Supervisor;
 
 use super::connections::Connections;
 use super::dead_letters;
+use super::explain;
 use super::extract::{Limits, actix_configs};
 use super::health::Health;
 use super::layer::{Layer, Leaving};
@@ -170,8 +171,8 @@ impl fmt::Debug for HttpHandle {
 }
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
-/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/dead-letters`) are there
-/// already.
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/explain`, `/v1/ops/dead-letters`)
+/// are there already.
 pub fn serve(
     mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -181,6 +182,7 @@ pub fn serve(
     if letters.is_some() {
         spec.openapi.merge(dead_letters::Document::openapi());
     }
+    spec.openapi.merge(explain::Document::openapi());
     let limits = Limits { body: spec.body_limit, body_deadline: spec.deadline / 2 };
     let routes = Routes::from_openapi(&spec.openapi);
     let ops = Ops::new(&spec);
@@ -210,6 +212,7 @@ pub fn serve(
             .app_data(Closing::new(closes.clone()))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
+            .configure(explain::configure)
             .configure(|app| {
                 if let Some(pool) = &letters {
                     dead_letters::configure(app, pool.clone());

@@ -135,6 +135,7 @@ pub static ROUTES: &[Route] = &[
         .body(256 * KIB),
     // operation
     row(Method::GET, "/v1/ops/actors", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::GET, "/v1/ops/explain", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters/{id}", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::POST, "/v1/ops/dead-letters/{id}/redrive", Target::NamedService)

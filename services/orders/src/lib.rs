@@ -26,6 +26,7 @@ mod actors;
 mod book;
 mod config;
 pub mod domain;
+mod explain;
 mod http;
 mod ingress;
 mod metrics;
@@ -40,6 +41,7 @@ use sqlx::migrate::Migrator;
 use viscount_actors::{Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -113,6 +115,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         tickets: Tickets::new(pool.clone()),
         fault_injection: platform.fault_injection,
     });
+    let (noted, deadlines, policy) = (pool.clone(), config.deadlines, config.policy);
+    let reads = &[Topic::Catalog, Topic::Inventory, Topic::Payments];
+    let explain = Explain::of(NAME, reads, &pool, &platform.log)
+        .noting(move |key| explain::notes(noted.clone(), key, deadlines, policy))
+        .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -128,7 +135,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log, deadlines) = (supervisor.clone(), platform.log.clone(), config.deadlines);
