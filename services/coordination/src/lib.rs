@@ -16,6 +16,7 @@
 
 mod config;
 mod http;
+mod workflows;
 
 use sqlx::migrate::Migrator;
 use viscount_chassis::{
