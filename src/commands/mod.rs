@@ -7,7 +7,6 @@ mod events;
 mod health;
 mod import;
 mod migrate;
-#[allow(dead_code, reason = "actors, faults, why and top follow")]
 mod ops;
 mod serve;
 mod token;
@@ -21,7 +20,6 @@ use viscount_chassis::{
 };
 
 pub use events::Begin;
-#[allow(unused_imports, reason = "actors, faults, why and top follow")]
 pub use ops::{Answer, OpsArgs, OpsClient, OpsError};
 
 use crate::{

@@ -25,3 +25,4 @@ mod sockets;
 mod streams;
 #[cfg(feature = "kafka")]
 mod unwelcome;
+mod why;

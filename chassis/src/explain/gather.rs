@@ -22,6 +22,13 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const STALLED: f64 = 5.0;
 
 impl Explain {
+    /// What this process can say of itself without its port: all but the actors.
+    pub async fn explanation(&self, service: &str, key: Uuid) -> Explanation {
+        let mut explanation = Explanation { service: service.to_owned(), ..Explanation::default() };
+        self.about(key, &mut explanation).await;
+        explanation
+    }
+
     /// All but the actors, which the port knows.
     pub(crate) async fn about(&self, key: Uuid, into: &mut Explanation) {
         let inner = &*self.inner;

@@ -142,6 +142,9 @@ pub static ROUTES: &[Route] = &[
         .open_to(Access::Roles(ADMIN))
         .limited(LimitClass::Write)
         .body(64 * KIB),
+    get("/v1/workflows", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/workflows/{order_id}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/ops/orders/{id}/why", Service::Coordination).open_to(Access::Roles(ADMIN)),
     post("/v1/ops/keys/rotate", Service::Identity).open_to(Access::Roles(ADMIN)),
     own("/openapi.json", Own::OpenApi),
     own("/docs", Own::Docs),

@@ -16,16 +16,24 @@
 
 mod config;
 mod http;
+mod why;
 mod workflows;
 
+use std::sync::Arc;
+
 use sqlx::migrate::Migrator;
+use viscount_actors::Restart;
 use viscount_chassis::{
+    config::ConfigError,
+    explain::Explain,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
     store::Database,
 };
 
 pub use config::{Config, PORT_VARIABLE};
+
+use crate::why::Explainer;
 
 /// The service's name.
 pub const NAME: &str = "coordination";
@@ -38,6 +46,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
+    let pool = database.pool().clone();
+    let explain = Explain::of(NAME, &workflows::TOPICS, &pool, &platform.log).build();
+    let explainer = Explainer::new(pool.clone(), config.patience, config.peers, explain.clone())
+        .map_err(|error| ConfigError::new("COORDINATION_ORDERS_URL", error.to_string()))?;
+    let api = Arc::new(http::workflows::Api { pool: pool.clone(), patience: config.patience, explainer });
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -53,8 +66,22 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: http::DEADLINE,
         },
-        http::routes,
+        move |app| {
+            http::routes(app);
+            http::workflows::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
-    platform.boot(&supervisor, &database, &MIGRATIONS, &health, || async { Ok(()) });
+    let (tree, log, keep) = (supervisor.clone(), platform.log.clone(), config.keep_workflows);
+    platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
+        let (follows, forgets, log) = (pool.clone(), pool.clone(), log.clone());
+        tree.task("workflows", Restart::Permanent, move || {
+            workflows::follow(NAME, log.clone(), follows.clone())
+        });
+        tree.task("workflows-janitor", Restart::Permanent, move || {
+            workflows::forget_old(forgets.clone(), keep)
+        });
+        async { Ok(()) }
+    });
     Ok(Running { name: NAME, health, http, supervisor, database })
 }

@@ -1,5 +1,7 @@
 //! The HTTP side of coordination.
 
+pub mod workflows;
+
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
@@ -33,5 +35,7 @@ impl Modify for Bearer {
 
 /// This service's OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let mut document = Document::openapi();
+    document.merge(workflows::Document::openapi());
+    document
 }
