@@ -7,7 +7,10 @@ use uuid::Uuid;
 use viscount_chassis::auth::Role;
 use viscount_contracts::{Currency, Topic};
 
-use crate::{commands::Begin, stack::Part};
+use crate::{
+    commands::{Begin, OpsArgs},
+    stack::Part,
+};
 
 /// First Viscount: an order platform that does not oversell, charge twice or lose an accepted order.
 #[derive(Debug, Parser)]
@@ -51,6 +54,8 @@ pub enum Command {
     },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
+    /// Why is this order not finished? What it waits for, since when, what could explain it, and what happened so far.
+    Why(WhyArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
     Health(HealthArgs),
 }
@@ -83,6 +88,19 @@ pub struct ImportArgs {
     /// Requests under way at once.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub concurrency: u16,
+}
+
+/// `why`
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The order.
+    pub order: Uuid,
+    /// Print the answer as it came, for programs.
+    #[arg(long)]
+    pub json: bool,
+    /// Which platform, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 /// `token`

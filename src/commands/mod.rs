@@ -7,10 +7,12 @@ mod events;
 mod health;
 mod import;
 mod migrate;
+#[allow(dead_code, reason = "actors, faults, why and top follow")]
 mod ops;
 mod serve;
 mod token;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,7 @@ use viscount_chassis::{
 };
 
 pub use events::Begin;
+#[allow(unused_imports, reason = "actors, faults, why and top follow")]
 pub use ops::{Answer, OpsArgs, OpsClient, OpsError};
 
 use crate::{
@@ -41,6 +44,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Why(args) => why::run(&args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),

@@ -2,24 +2,13 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 use viscount_chassis::ports::free_port;
 
 use crate::platform::{Platform, basket, block_on, eventually};
 
 impl Platform {
-    /// A connection to a service's own database.
-    async fn database(&self, service: &str, database: &str) -> PgConnection {
-        let read = |file: &str| -> Value {
-            serde_json::from_slice(&std::fs::read(self.home().join(file)).unwrap()).unwrap()
-        };
-        let (secrets, endpoints) = (read("secrets.json"), read("endpoints.json"));
-        let role = format!("viscount_{service}");
-        let (password, address) = (secrets[&role].as_str().unwrap(), endpoints["database"].as_str().unwrap());
-        PgConnection::connect(&format!("postgres://{role}:{password}@{address}/{database}")).await.unwrap()
-    }
-
     async fn ordered(&self, buyer: &str, product: &str) -> String {
         let key = Uuid::now_v7().to_string();
         let response = self.post("/v1/orders", buyer, &key, &basket(product, 1)).await.unwrap();

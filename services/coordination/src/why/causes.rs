@@ -17,6 +17,18 @@ use crate::workflows::{Moment, What};
 /// How much a consumer's place may be behind what it has done, in seconds: places are saved now and then.
 const SLACK: f64 = 0.5;
 
+/// Actors that every event goes through, besides its consumer.
+const ESSENTIAL: [&str; 8] = [
+    "boot",
+    "committer",
+    "order",
+    "stock",
+    "payment",
+    "read-balances",
+    "read-reservations",
+    "chase-open-calls",
+];
+
 /// A sort of cause, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -193,16 +205,15 @@ impl Case<'_> {
     /// An actor is on the way when everything goes through it, or when it is the order's own.
     fn actor(&self, told: &Told, way: Way, actor: &ActorEvidence) -> Option<Cause> {
         let own = actor.path.ends_with(&self.order.to_string());
+        let name = actor.path.rsplit('/').next().unwrap_or_default();
         let consumes = actor.path.ends_with(&format!("/consume-{}", way.from));
         let kind = match actor.state.as_str() {
             "quarantined" if own => CauseKind::ActorQuarantined,
             "quarantined" => return None,
             "stuck" => CauseKind::ActorStuck,
             "fallen" if !own => return None,
-            // Many small tasks beside the way come and go.
-            "backing_off" | "down" | "failed" if !consumes && actor.path.matches('/').count() > 1 => {
-                return None;
-            }
+            // Other tasks are beside the way.
+            "backing_off" | "down" | "failed" if !consumes && !ESSENTIAL.contains(&name) => return None,
             _ => CauseKind::ActorBackingOff,
         };
         let detail = words::actor(told.service, self.order, actor);

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use viscount_chassis::{explain::Explain, problem::Problem};
 
-pub use causes::{Cause, CauseKind};
+pub use causes::Cause;
 pub use peers::Peers;
 
 use self::{

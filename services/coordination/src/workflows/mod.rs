@@ -19,4 +19,4 @@ pub use fold::{TOPICS, Workflow};
 pub use follow::follow;
 pub use forget::forget_old;
 pub use store::{Wanted, find, list};
-pub use view::{Moment, Patience, State, View, What};
+pub use view::{Moment, Patience, View, What};

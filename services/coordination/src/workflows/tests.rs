@@ -13,7 +13,7 @@ use viscount_contracts::{
 };
 
 use super::{
-    fold::{Seen, Workflow, fold},
+    fold::{Change, Part, Seen, Workflow, fold},
     kind::Status,
     view::{Patience, State, What},
 };
@@ -106,6 +106,53 @@ fn streams(lives: &[usize]) -> Vec<Vec<Arc<Envelope>>> {
         })
     });
     each.collect()
+}
+
+/// What the table's statement does, in memory.
+impl Workflow {
+    /// A workflow that begins with this change.
+    fn begin(change: &Change) -> Self {
+        let mut workflow = Self {
+            order: change.order,
+            status: Status::Unknown,
+            since: change.started,
+            refunds: 0,
+            total: None,
+            refunded: 0,
+            started: change.started,
+            updated: change.updated,
+            trace: None,
+            seen: [0; 3],
+            answers: [0; 3],
+            timelines: Default::default(),
+        };
+        workflow.apply(change);
+        workflow
+    }
+
+    /// Takes a change in. False, and nothing has happened, when a part of it was seen before.
+    fn apply(&mut self, change: &Change) -> bool {
+        let news = |(part, seen): (&Part, &i32)| part.first == 0 || part.first > *seen;
+        if !change.parts.iter().zip(&self.seen).all(news) {
+            return false;
+        }
+        self.status = change.status.unwrap_or(self.status);
+        self.since = change.since.unwrap_or(self.since);
+        self.refunds += change.refunds;
+        self.total = change.total.or(self.total);
+        self.refunded = change.refunded.unwrap_or(self.refunded);
+        self.started = self.started.min(change.started);
+        self.updated = self.updated.max(change.updated);
+        self.trace = self.trace.or(change.trace);
+        for (stream, part) in change.parts.iter().enumerate().filter(|(_, part)| part.first > 0) {
+            self.seen[stream] = part.version;
+            if part.answer > 0 {
+                self.answers[stream] = part.answer;
+            }
+            self.timelines[stream].extend_from_slice(&part.timeline);
+        }
+        true
+    }
 }
 
 /// What the consumer and the table do together.

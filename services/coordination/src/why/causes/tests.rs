@@ -150,6 +150,7 @@ fn actors_count_when_they_are_on_the_way() {
     assert_eq!(with("inventory/committer", "down"), CauseKind::ActorBackingOff);
     assert_eq!(with(&format!("inventory/stock/{ORDER}"), "quarantined"), CauseKind::ActorQuarantined);
     assert_eq!(with(&format!("inventory/stock/{ORDER}"), "fallen"), CauseKind::ActorBackingOff);
+    assert_eq!(with("inventory/announcer", "backing_off"), CauseKind::NoneFound, "beside the way");
     assert_eq!(with("inventory/committer", "stuck"), CauseKind::ActorStuck);
     let other = format!("inventory/stock/{}", Uuid::nil());
     assert_eq!(with(&other, "quarantined"), CauseKind::NoneFound, "somebody else's");
