@@ -23,5 +23,6 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;
