@@ -39,6 +39,15 @@ pub fn render() -> String {
     text
 }
 
+/// The header field that says which process an exposition is of. Services may share one, and behind a gateway it may be
+/// another replica that answers next: whoever takes rates needs to know whose numbers they are.
+pub const PROCESS_ID: &str = "process-id";
+
+/// What stands in [`PROCESS_ID`]: made anew by each start.
+pub fn process_id() -> uuid::Uuid {
+    super::process::id()
+}
+
 /// The media type of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 

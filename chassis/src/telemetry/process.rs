@@ -2,9 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::LazyLock;
+
+use uuid::Uuid;
 
 /// The kernel counts CPU time for `/proc` in USER_HZ, which is 100 on every architecture that Linux still runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+static ID: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+
+/// What tells this process from every other one, and from the one that ran here before it.
+pub(super) fn id() -> Uuid {
+    *ID
+}
 
 /// Appends the process metrics. What cannot be read (no Linux, no `/proc`) is left out.
 pub(super) fn render(out: &mut String) {
