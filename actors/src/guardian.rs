@@ -181,7 +181,7 @@ where
         // What fell is cleared like before a restart. What is healthy may say goodbye: its drop polls `stopping` and
         // `stopped`.
         if exit.is_failure() {
-            self.discard(AskError::Panicked);
+            self.discard(cause_of(&exit));
         }
         let mut body = std::mem::replace(&mut self.body, Body::Gone);
         if self.cleared
@@ -206,6 +206,12 @@ where
                 if matches!(self.step, Step::Run { .. })
                     && let Err(exit) = contain("injected", || panic!("crash injected"))
                 {
+                    self.fell(exit);
+                }
+            }
+            Command::Abandon => {
+                if matches!(self.step, Step::Run { .. }) {
+                    let exit = self.lever.outcome().unwrap_or_else(|| Exit::Overdue(String::new()));
                     self.fell(exit);
                 }
             }
@@ -315,7 +321,11 @@ where
 
 /// What the replies hear that an incarnation still held when it ended.
 fn cause_of(exit: &Exit) -> AskError {
-    if exit.is_failure() { AskError::Panicked } else { AskError::Dropped }
+    match exit {
+        Exit::Overdue(_) => AskError::TimedOut,
+        failure if failure.is_failure() => AskError::Panicked,
+        _ => AskError::Dropped,
+    }
 }
 
 /// From here on a panic happened in a handler, not in `started`: actix polls `wait` futures after `started` and before
