@@ -133,7 +133,8 @@ impl Exits {
 /// The part of a backtrace between the panic and the guardian, not longer than is useful.
 fn readable(backtrace: &str) -> String {
     let lines: Vec<&str> = backtrace.lines().collect();
-    let machinery = ["panicking::", "rust_begin_unwind", "begin_panic", "std::backtrace", "log_contained_panics"];
+    let machinery =
+        ["panicking::", "rust_begin_unwind", "begin_panic", "std::backtrace", "log_contained_panics"];
     let is_machinery = |line: &str| machinery.iter().any(|part| line.contains(part));
     // A frame is a line, mostly followed by one that says where.
     let begin = lines.iter().rposition(|line| is_machinery(line)).map_or(0, |last| last + 1);

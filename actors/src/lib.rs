@@ -112,6 +112,7 @@ mod actor_ref;
 mod contain;
 mod exit;
 mod exits;
+pub mod faults;
 mod guardian;
 mod lever;
 pub mod metrics;

@@ -41,6 +41,9 @@ pub const QUARANTINE_FORGIVEN_TOTAL: &str = "actor_quarantine_forgiven_total";
 /// or `restarted`).
 pub const DEADLINE_EXCEEDED_TOTAL: &str = "actor_deadline_exceeded_total";
 
+/// Faults that were brought about on demand, by `service` and `kind`.
+pub const FAULTS_INJECTED_TOTAL: &str = "faults_injected_total";
+
 /// Tells the recorder what the names mean. Call once, after the recorder is installed.
 pub fn describe() {
     use metrics::{Unit::Seconds, describe_counter, describe_gauge, describe_histogram};
@@ -61,6 +64,7 @@ pub fn describe() {
     describe_gauge!(QUARANTINED, "entities that fell too often and wait to be released");
     describe_counter!(QUARANTINE_FORGIVEN_TOTAL, "entities that left a full quarantine");
     describe_counter!(DEADLINE_EXCEEDED_TOTAL, "handlers that were late");
+    describe_counter!(FAULTS_INJECTED_TOTAL, "faults brought about on demand");
     describe_counter!(TICKS_SKIPPED_TOTAL, "timer ticks that found no room in the mailbox");
 }
 
@@ -154,6 +158,10 @@ pub(crate) fn deadline_exceeded(
     counter!(DEADLINE_EXCEEDED_TOTAL,
         "service" => service, "actor" => actor, "message" => message, "action" => action)
     .increment(1);
+}
+
+pub(crate) fn fault_injected(service: &'static str, kind: &'static str) {
+    counter!(FAULTS_INJECTED_TOTAL, "service" => service, "kind" => kind).increment(1);
 }
 
 pub(crate) fn ticks_skipped(service: &'static str, actor: &'static str) -> Counter {

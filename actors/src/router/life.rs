@@ -85,6 +85,11 @@ async fn live<E: Entity>(shared: Arc<Shared<E>>, seat: Seat) -> Exit {
                 let count = batch.messages.len();
                 let began = Instant::now();
                 let at_work = AtWork { shared: &shared, count, done: false };
+                if shared.faults.are_armed()
+                    && let Some(happens) = shared.fault_at(seat)
+                {
+                    staged("handle", || happens.happen()).await;
+                }
                 let next = staged("handle", || state.handle(batch.messages)).await;
                 at_work.done();
                 let ended = Instant::now();

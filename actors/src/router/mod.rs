@@ -49,7 +49,15 @@ impl Supervisor {
         let child = Child::new(&self.node, E::KIND, "router", Restart::Permanent, Drain::Drop);
         let (sender, receiver) = channel(0);
         let addr = Addr::new(sender);
-        let shared = Shared::new(self.node.service, env, spec, addr.clone(), Arc::clone(&child.path), child.pulse.clone());
+        let shared = Shared::new(
+            self.node.service,
+            env,
+            spec,
+            addr.clone(),
+            Arc::clone(&child.path),
+            child.pulse.clone(),
+            self.node.faults.clone(),
+        );
         let member = Arc::new(Member { child: Arc::clone(&child), shared: Arc::clone(&shared) });
         if self.node.adopt(member as Arc<dyn Managed>) {
             let held = Arc::clone(&shared);

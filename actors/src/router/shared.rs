@@ -15,6 +15,7 @@ use super::actor::{Nudge, RouterActor};
 use super::table::{Batch, Envelope, Late, Seat, Table, Turn};
 use super::{Entity, Origin, Overdue, RouterSpec};
 use crate::exits::{ExitFilter, Exits, KeptExit, OF_ENTITIES};
+use crate::faults::{Faults, Happens};
 use crate::lever::{Command, Lever};
 use crate::metrics::{self as names, ChildMetrics, MailboxMetrics};
 use crate::reply::with_cause;
@@ -27,6 +28,7 @@ pub(super) struct Shared<E: Entity> {
     pub(super) env: E::Env,
     pub(super) pulse: Pulse,
     pub(super) service: &'static str,
+    pub(super) faults: Faults,
     table: Mutex<Table<E>>,
     in_flight: AtomicUsize,
     /// Reaches the actor that gives entities their guardians.
@@ -53,6 +55,7 @@ impl<E: Entity> Shared<E> {
         actor: Addr<RouterActor<E>>,
         path: Arc<str>,
         pulse: Pulse,
+        faults: Faults,
     ) -> Arc<Shared<E>> {
         let spec = spec.sound();
         Arc::new(Shared {
@@ -60,6 +63,7 @@ impl<E: Entity> Shared<E> {
             env,
             pulse,
             service,
+            faults,
             table: Mutex::new(Table::new(spec)),
             in_flight: AtomicUsize::new(0),
             actor,
@@ -97,6 +101,12 @@ impl<E: Entity> Shared<E> {
 
     pub(super) fn live(&self) -> usize {
         self.table.lock().live()
+    }
+
+    /// What happens to the handler of this entity.
+    pub(super) fn fault_at(&self, seat: Seat) -> Option<Happens> {
+        let id = self.table.lock().id(seat)?;
+        self.faults.at_handler(E::KIND, Some(&id))
     }
 
     pub(super) fn crash(&self, id: &E::Id) -> bool {
@@ -220,7 +230,8 @@ impl<E: Entity> Shared<E> {
         self.quarantined.set(quarantined as f64);
         names::escalated(self.service, E::KIND);
         if rested.forgiven {
-            counter!(names::QUARANTINE_FORGIVEN_TOTAL, "service" => self.service, "kind" => E::KIND).increment(1);
+            counter!(names::QUARANTINE_FORGIVEN_TOTAL, "service" => self.service, "kind" => E::KIND)
+                .increment(1);
         }
         let cause = AskError::Quarantined { kind: E::KIND, id: rested.id.to_string() };
         self.answer(Some(rested.waiting), cause);

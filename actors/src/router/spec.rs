@@ -19,7 +19,8 @@ pub struct RouterSpec {
     /// An entity without messages for this long is passivated.
     pub idle: Duration,
     /// Falls that one entity may have in a window. Beyond it, it alone is quarantined: what waits is answered
-    /// [`Quarantined`](crate::AskError::Quarantined), and so is all that comes until it is released.
+    /// [`Quarantined`](crate::AskError::Quarantined), and so is all that comes until it is released. By default four in
+    /// 30 s: a message that is tried five times in a row, and panics each time, ends there.
     pub intensity: Intensity,
     /// Pauses before an entity is loaded again after a fall.
     pub backoff: Backoff,
@@ -72,7 +73,7 @@ impl Default for RouterSpec {
             max_live: 50_000,
             in_flight: 8192,
             idle: Duration::from_secs(30),
-            intensity: Intensity::default(),
+            intensity: Intensity { max_restarts: 4, ..Intensity::default() },
             backoff: Backoff::default(),
             quarantine: 1024,
             stuck_after: Duration::from_secs(30),

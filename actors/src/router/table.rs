@@ -177,6 +177,10 @@ impl<E: Entity> Table<E> {
         self.slots.get_mut(seat.index).filter(|slot| slot.key == seat.key)
     }
 
+    pub(super) fn id(&mut self, seat: Seat) -> Option<E::Id> {
+        self.slot(seat).map(|slot| slot.id.clone())
+    }
+
     /// Takes a message in. Refused, it comes back, to be dropped outside the lock.
     pub(super) fn accept(
         &mut self,
@@ -427,7 +431,9 @@ impl<E: Entity> Table<E> {
             if slot.late {
                 continue;
             }
-            if let Some(deadline) = self.spec.deadline_of(slot.kinds.names()).filter(|due| so_far >= due.after) {
+            if let Some(deadline) =
+                self.spec.deadline_of(slot.kinds.names()).filter(|due| so_far >= due.after)
+            {
                 slot.late = true;
                 late.push((Late { kinds: slot.kinds, deadline, since: slot.since }, Arc::clone(&slot.lever)));
             }

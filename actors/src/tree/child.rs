@@ -11,6 +11,7 @@ use super::node::{Managed, Node, next_id};
 use super::snapshot::{State, TreeNode};
 use crate::actor_ref::Admission;
 use crate::exits::{ExitFilter, Exits, KeptExit, OF_ONE};
+use crate::faults::Faults;
 use crate::guardian::{Overseer, Verdict};
 use crate::lever::{Command, Lever};
 use crate::metrics::ChildMetrics;
@@ -35,7 +36,7 @@ pub(crate) struct Child {
     id: u64,
     pub(crate) name: &'static str,
     pub(crate) path: Arc<str>,
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     restart: Restart,
     pub(crate) lever: Arc<Lever>,
     pub(crate) state: watch::Sender<State>,
@@ -61,8 +62,13 @@ impl Child {
         restart: Restart,
         drain: Drain,
     ) -> Arc<Child> {
-        let facts =
-            Facts { up_since: None, fell_at: None, restarts: 0, last_exit: None, exits: Exits::at_most(OF_ONE) };
+        let facts = Facts {
+            up_since: None,
+            fell_at: None,
+            restarts: 0,
+            last_exit: None,
+            exits: Exits::at_most(OF_ONE),
+        };
         Arc::new(Child {
             id: next_id(),
             name,
@@ -228,6 +234,10 @@ impl NodeOverseer {
     pub(crate) fn new(node: Arc<Node>, child: Arc<Child>, restart: Restart) -> NodeOverseer {
         let falls = Falls::within(node.intensity().window);
         NodeOverseer { node, child, restart, falls }
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.node.faults.clone()
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{Duration, Instant};
 use super::snapshot::{State, TreeNode};
 use super::wave;
 use crate::exits::{ExitFilter, Exits, KeptExit, OF_ONE};
+use crate::faults::Faults;
 use crate::guardian::Verdict;
 use crate::metrics::budget_gauge;
 use crate::policy::{Budget, Falls};
@@ -55,6 +56,7 @@ pub(crate) struct Node {
     pub(crate) path: Arc<str>,
     pub(crate) arbiter: ArbiterHandle,
     pub(crate) heart: Arc<Heart>,
+    pub(crate) faults: Faults,
     strategy: Strategy,
     pub(super) parent: Option<Arc<Node>>,
     pub(super) on_failure: Mutex<Option<OnFailure>>,
@@ -144,6 +146,7 @@ impl Node {
     ) -> Arc<Node> {
         let outer = parent.as_ref().map_or(intensity.window, |parent| parent.intensity().window);
         let budget = budget_gauge(service, name);
+        let faults = parent.as_ref().map_or_else(|| Faults::new(service), |parent| parent.faults.clone());
         budget.set(f64::from(intensity.max_restarts));
         Arc::new(Node {
             id: next_id(),
@@ -152,6 +155,7 @@ impl Node {
             path,
             arbiter,
             heart,
+            faults,
             strategy,
             parent,
             on_failure: Mutex::new(on_failure),

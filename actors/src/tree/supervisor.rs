@@ -16,6 +16,7 @@ use super::node::{Managed, Node};
 use super::snapshot::{State, TreeNode};
 use crate::actor_ref::{ActorRef, Admission};
 use crate::exits::{ExitFilter, ExitRecord};
+use crate::faults::Faults;
 use crate::guardian::Guardian;
 use crate::reply::after;
 use crate::task::{StopSignal, TaskActor, TaskRef};
@@ -135,6 +136,11 @@ impl Supervisor {
         found.iter().map(|exit| exit.read()).collect()
     }
 
+    /// What is to go wrong in this tree, on demand. Nothing, unless somebody allows it and asks for it.
+    pub fn faults(&self) -> Faults {
+        self.node.faults.clone()
+    }
+
     /// Lets the entity `id` of the router at `path` (as in [`TreeNode::path`]) out of quarantine: the next message makes
     /// it anew. `false` when it is not quarantined.
     pub fn release(&self, path: &str, id: &str) -> bool {
@@ -204,7 +210,10 @@ impl Supervisor {
         let sent = self.node.arbiter.spawn_fn(move || {
             let overseer = NodeOverseer::new(node, Arc::clone(&held), restart);
             let (lever, pulse) = (Arc::clone(&held.lever), held.pulse.clone());
-            actix_rt::spawn(Guardian::new(receiver, keep, lever, overseer, Box::new(factory), pulse));
+            // The handlers of a router are its entities'.
+            let faults = (held.kind != "router").then(|| (held.name, overseer.faults()));
+            let guardian = Guardian::new(receiver, keep, lever, overseer, Box::new(factory), pulse);
+            actix_rt::spawn(guardian.with_faults(faults));
         });
         if !sent {
             child.stillborn();

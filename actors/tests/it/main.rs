@@ -12,6 +12,7 @@ mod bounds;
 mod containment;
 mod escalation;
 mod exits;
+mod faults;
 mod handover;
 mod measured;
 mod passivation;

@@ -89,8 +89,7 @@ fn a_deadline_that_only_reports_is_counted_once_for_a_batch() {
                 ))
             };
             assert_eq!(counted("boom"), Some(1.0));
-            let (first, second) =
-                futures_util::join!(add(&router, 2, 1), work(&router, 2, seconds(19)));
+            let (first, second) = futures_util::join!(add(&router, 2, 1), work(&router, 2, seconds(19)));
             assert_eq!((first, second), (Ok(vec![1]), Ok(vec![1])), "`add` gives `work` 20 s");
             assert_eq!(counted("several"), None);
             *world.load_takes.lock().unwrap() = seconds(60);
