@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// Restarts, by `service`, `actor` and `reason` (the exit's label).
 pub const RESTARTS_TOTAL: &str = "actor_restarts_total";
-/// Supervisors that gave up, and entities that were laid to rest for falling too often.
+/// Supervisors that gave up, and entities that were quarantined for falling too often.
 pub const ESCALATIONS_TOTAL: &str = "actor_escalations_total";
 /// 1 while an incarnation runs, else 0.
 pub const UP: &str = "actor_up";
@@ -33,6 +33,17 @@ pub const STUCK_TOTAL: &str = "actor_stuck_total";
 /// Ticks of timers that found no room in the mailbox.
 pub const TICKS_SKIPPED_TOTAL: &str = "actor_ticks_skipped_total";
 
+/// Entities in quarantine, by `service` and `kind`.
+pub const QUARANTINED: &str = "actor_quarantined";
+/// Entities that left a full quarantine because another one had to enter it, by `service` and `kind`.
+pub const QUARANTINE_FORGIVEN_TOTAL: &str = "actor_quarantine_forgiven_total";
+/// Handlers that were late, by `service`, `actor`, `message` (the kind, `several` or `unnamed`) and `action` (`reported`
+/// or `restarted`).
+pub const DEADLINE_EXCEEDED_TOTAL: &str = "actor_deadline_exceeded_total";
+
+/// Faults that were brought about on demand, by `service` and `kind`.
+pub const FAULTS_INJECTED_TOTAL: &str = "faults_injected_total";
+
 /// Tells the recorder what the names mean. Call once, after the recorder is installed.
 pub fn describe() {
     use metrics::{Unit::Seconds, describe_counter, describe_gauge, describe_histogram};
@@ -50,6 +61,10 @@ pub fn describe() {
     describe_gauge!(LIVE, "entities alive");
     describe_counter!(PASSIVATIONS_TOTAL, "entities put to rest");
     describe_counter!(STUCK_TOTAL, "times an actor was found without progress");
+    describe_gauge!(QUARANTINED, "entities that fell too often and wait to be released");
+    describe_counter!(QUARANTINE_FORGIVEN_TOTAL, "entities that left a full quarantine");
+    describe_counter!(DEADLINE_EXCEEDED_TOTAL, "handlers that were late");
+    describe_counter!(FAULTS_INJECTED_TOTAL, "faults brought about on demand");
     describe_counter!(TICKS_SKIPPED_TOTAL, "timer ticks that found no room in the mailbox");
 }
 
@@ -87,7 +102,6 @@ pub(crate) struct MailboxMetrics {
     pub(crate) wait: Histogram,
     pub(crate) handle: Histogram,
     overloaded: Counter,
-    pub(crate) lost_in_panic: Counter,
 }
 
 impl MailboxMetrics {
@@ -100,8 +114,6 @@ impl MailboxMetrics {
             handle: histogram!(HANDLE_SECONDS, "service" => service, "actor" => actor),
             overloaded: counter!(MAILBOX_REJECTED_TOTAL,
                 "service" => service, "actor" => actor, "reason" => "overloaded"),
-            lost_in_panic: counter!(MESSAGES_LOST_TOTAL,
-                "service" => service, "actor" => actor, "reason" => "panicked"),
         }
     }
 
@@ -135,6 +147,21 @@ pub(crate) fn budget_gauge(service: &'static str, actor: &'static str) -> Gauge 
 
 pub(crate) fn stuck_counter(service: &'static str, actor: &'static str, reason: &'static str) -> Counter {
     counter!(STUCK_TOTAL, "service" => service, "actor" => actor, "reason" => reason)
+}
+
+pub(crate) fn deadline_exceeded(
+    service: &'static str,
+    actor: &'static str,
+    message: &'static str,
+    action: &'static str,
+) {
+    counter!(DEADLINE_EXCEEDED_TOTAL,
+        "service" => service, "actor" => actor, "message" => message, "action" => action)
+    .increment(1);
+}
+
+pub(crate) fn fault_injected(service: &'static str, kind: &'static str) {
+    counter!(FAULTS_INJECTED_TOTAL, "service" => service, "kind" => kind).increment(1);
 }
 
 pub(crate) fn ticks_skipped(service: &'static str, actor: &'static str) -> Counter {
