@@ -113,6 +113,7 @@ mod contain;
 mod exit;
 mod guardian;
 mod lever;
+pub mod metric;
 pub mod metrics;
 mod policy;
 mod renew;
