@@ -278,7 +278,7 @@ class Reading(unittest.TestCase):
         self.assertEqual(Yaml.read(text)["y"], {"a": "1", "b": "3", "c": {"d": "4"}, "e": {"d": "4"}})
 
     def test_what_it_does_not_know_it_refuses(self):
-        for text in ("a: |\n  b\n", "a: 1\na: 2\n", "a: *nothing\n", "a: {b: c}\n", "a:\n\t- b\n", "a: 1\n   b: 2\n"):
+        for text in ("a: >\n  b\n", "a: 1\na: 2\n", "a: *nothing\n", "a: {b: c}\n", "a:\n\t- b\n", "a: 1\n   b: 2\n"):
             with self.assertRaises(Unreadable, msg=text):
                 Yaml.read(text)
 
