@@ -41,10 +41,10 @@ PARTS_OF_A_RUNBOOK = ("## What it means", "## How to look", "## What to do")
 
 
 def metrics_of(reference):
-    """Names and their labels, from the tables of docs/metrics.md: | `name` | kind | labels | … |."""
+    """Names and their labels, from the tables of docs/metrics.md: | `name{label,label}` | kind, unit | … |."""
     found = {}
-    for name, kind, labels in re.findall(r"^\| `([a-z_]+)` \| (\w+) \| ([^|]*)\|", reference, re.MULTILINE):
-        found[name] = set(re.findall(r"`([a-z_]+)`", labels))
+    for name, _, inside, kind in re.findall(r"^\| `([a-z_]+)(\{([a-z_,]+)\})?` \| (\w+)", reference, re.MULTILINE):
+        found[name] = set(inside.split(",")) - {""}
         if kind == "histogram":
             for part in ("bucket", "sum", "count"):
                 found[f"{name}_{part}"] = found[name]
@@ -119,10 +119,10 @@ def check_board(file, board, every, metrics, recorded):
     for panel in board["panels"]:
         title = panel.get("title") or "a panel without a title"
         where = f"{file}: {title}"
-        if title in titles and panel["type"] != "row":
-            yield f"{where}: for the second time"
-        titles.add(title)
         if panel["type"] != "row":
+            if title in titles:
+                yield f"{where}: for the second time"
+            titles.add(title)
             yield from check_panel(where, panel)
             yield from check_links(where, panel, set(defined), every)
         for target in panel.get("targets", []):
@@ -290,9 +290,9 @@ class Queries(unittest.TestCase):
         self.assertEqual(len(list(check_query("x", "sum(a_total", metrics, set()))), 1)
 
     def test_the_reference_is_read(self):
-        text = "| metric | kind | labels | |\n|---|---|---|---|\n| `a_seconds` | histogram | `service`, `kind` | How long. |\n"
-        self.assertEqual(set(metrics_of(text)), {"a_seconds", "a_seconds_bucket", "a_seconds_sum", "a_seconds_count"})
-        self.assertEqual(metrics_of(text)["a_seconds_sum"], {"service", "kind"})
+        text = "| metric | kind | |\n|---|---|---|\n| `a_seconds{service,kind}` | histogram, seconds | How long. |\n| `b` | gauge | C. |\n"
+        self.assertEqual(set(metrics_of(text)), {"a_seconds", "a_seconds_bucket", "a_seconds_sum", "a_seconds_count", "b"})
+        self.assertEqual([metrics_of(text)[name] for name in ("a_seconds_sum", "b")], [{"service", "kind"}, set()])
 
 
 class Dashboards(unittest.TestCase):

@@ -31,7 +31,7 @@ BOARD.graph("From created to completed", "How long it takes until an order is co
      for share in (0.5, 0.95)], thresholds=limits((5, BAD)), to=[("orders",)], traces="orders")
 BOARD.graph("Declined by reason", "Why the provider declined payments, by the minute.", "opm",
     [query("60 * sum by (reason) (rate(payments_declined_total{<I>}[<R>]))", "{{reason}}")], stack=True, to=[("orders",)])
-BOARD.graph("Stock-outs", "Orders rejected for lack of stock, by the minute.", "opm",
+BOARD.graph("Stock-outs a minute", "Orders rejected for lack of stock, by the minute.", "opm",
     [query("60 * sum(rate(inventory_stock_outs_total{<I>}[<R>]))", "rejected")])
 
 BOARD.row("Customers and goods")
