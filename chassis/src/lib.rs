@@ -13,6 +13,7 @@ pub mod http;
 pub mod idempotency;
 pub mod log;
 pub mod masking;
+pub mod metrics;
 pub mod open_files;
 pub mod ports;
 pub mod problem;

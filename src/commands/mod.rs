@@ -7,6 +7,8 @@ mod events;
 mod health;
 mod import;
 mod migrate;
+#[allow(dead_code, reason = "actors, faults, why and top follow")]
+mod ops;
 mod serve;
 mod token;
 mod up;
@@ -19,6 +21,8 @@ use viscount_chassis::{
 };
 
 pub use events::Begin;
+#[allow(unused_imports, reason = "actors, faults, why and top follow")]
+pub use ops::{Answer, OpsArgs, OpsClient, OpsError};
 
 use crate::{
     cli::{Cli, Command},

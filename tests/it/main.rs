@@ -13,6 +13,7 @@ mod events;
 mod every_service_twice;
 mod gateway;
 mod killing;
+mod metrics;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]

@@ -54,7 +54,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig, ops: Ops) {
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
         .route("/openapi.json", web::get().to(openapi))
-        .route("/v1/ops/actors", web::get().to(actors));
+        .route("/v1/ops/actors", web::get().to(actors))
+        .route("/v1/ops/metrics", web::get().to(metrics_for_admins));
 }
 
 /// Never asks a dependency.
@@ -70,6 +71,16 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
 
 async fn metrics() -> HttpResponse {
     HttpResponse::Ok().content_type(telemetry::metrics::CONTENT_TYPE).body(telemetry::metrics::render())
+}
+
+/// The same, where `/metrics` is kept from the outside: through the gateway, for an administrator.
+async fn metrics_for_admins(caller: Caller) -> Result<HttpResponse, Problem> {
+    caller.require(Role::Admin)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((telemetry::metrics::PROCESS_ID, telemetry::metrics::process_id().to_string()))
+        .content_type(telemetry::metrics::CONTENT_TYPE)
+        .body(telemetry::metrics::render()))
 }
 
 async fn openapi(ops: web::Data<Ops>) -> HttpResponse {

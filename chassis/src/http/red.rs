@@ -10,12 +10,8 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// Requests answered.
-pub const REQUESTS_TOTAL: &str = "http_requests_total";
-/// From the head of the request to the head of the answer, in seconds.
-pub const REQUEST_SECONDS: &str = "http_request_seconds";
-/// Handlers that panicked.
-pub const PANICS_TOTAL: &str = "http_handler_panics_total";
+use crate::metrics::{HTTP_HANDLER_PANICS_TOTAL, HTTP_REQUEST_SECONDS, HTTP_REQUESTS_TOTAL};
+
 /// The route of a request that matched none.
 pub(super) const UNMATCHED: &str = "unmatched";
 
@@ -41,8 +37,8 @@ pub(super) fn observe(
         let at = known.iter().position(|(entry, ..)| *entry == key).unwrap_or_else(|| {
             let (service, method, status) = key;
             let route = route.to_owned();
-            let requests = counter!(REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
-            let seconds = histogram!(REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
+            let requests = counter!(HTTP_REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
+            let seconds = histogram!(HTTP_REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
             known.push((key, requests, seconds));
             known.len() - 1
         });
@@ -53,7 +49,7 @@ pub(super) fn observe(
 }
 
 pub(super) fn panicked(service: &'static str) {
-    counter!(PANICS_TOTAL, "service" => service).increment(1);
+    counter!(HTTP_HANDLER_PANICS_TOTAL, "service" => service).increment(1);
 }
 
 /// Anybody may invent methods; labels must not follow.

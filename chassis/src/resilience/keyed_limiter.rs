@@ -18,7 +18,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::clock::TokioClock;
-use super::metrics::{LIMITED_TOTAL, LIMITER_KEYS};
+use crate::metrics::{RESILIENCE_LIMITED_TOTAL, RESILIENCE_LIMITER_KEYS};
 
 type Limiter = RateLimiter<LimitKey, DashMapStateStore<LimitKey>, TokioClock, StateInformationMiddleware>;
 
@@ -83,8 +83,8 @@ impl KeyedLimiter {
             interval,
             limiter: Limiter::new(quota, DashMapStateStore::default(), TokioClock::new()),
             hasher: RandomState::new(),
-            limited: counter!(LIMITED_TOTAL, "name" => name, "instance" => "0"),
-            keys: gauge!(LIMITER_KEYS, "name" => name),
+            limited: counter!(RESILIENCE_LIMITED_TOTAL, "name" => name, "instance" => "0"),
+            keys: gauge!(RESILIENCE_LIMITER_KEYS, "name" => name),
         }
     }
 

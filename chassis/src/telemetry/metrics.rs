@@ -3,8 +3,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::warn;
+
+use crate::metrics::{BUILD_INFO, Metric};
 
 /// Seconds: half a millisecond to half a minute.
 const SECONDS: &[f64] =
@@ -22,7 +25,10 @@ static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// a handle taken earlier counts into the void for ever.
 pub fn install() {
     RECORDER.get_or_init(|| match build() {
-        Ok(handle) => Some(handle),
+        Ok(handle) => {
+            [crate::metrics::ACTORS, crate::metrics::ALL].concat().iter().for_each(Metric::describe);
+            Some(handle)
+        }
         Err(problem) => {
             // Somebody else's recorder is there, as in a test. Ours then shows nothing, and nothing breaks.
             warn!(problem, "metrics recorder not installed");
@@ -31,12 +37,29 @@ pub fn install() {
     });
 }
 
+/// A service begins to measure: shows which version of it runs, and tells what its own metrics mean. What all services
+/// have is told by [`install`].
+pub fn begin(service: &'static str, own: &[Metric]) {
+    install();
+    own.iter().for_each(Metric::describe);
+    gauge!(BUILD_INFO, "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
 /// The metrics of this process in the Prometheus text format.
 pub fn render() -> String {
     install();
     let mut text = RECORDER.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default();
     super::process::render(&mut text);
     text
+}
+
+/// The header field that says which process an exposition is of. Services may share one, and behind a gateway it may be
+/// another replica that answers next: whoever takes rates needs to know whose numbers they are.
+pub const PROCESS_ID: &str = "process-id";
+
+/// What stands in [`PROCESS_ID`]: made anew by each start.
+pub fn process_id() -> uuid::Uuid {
+    super::process::id()
 }
 
 /// The media type of [`render`].

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use viscount_chassis::telemetry::metrics;
 
 use crate::refusal::Refusal;
 use crate::routes::Own;
@@ -32,10 +33,7 @@ impl OwnAnswers {
         Ok(match own {
             Own::Livez => json(StatusCode::OK, &serde_json::json!({"status": "alive"})),
             Own::Readyz => health::readyz(&self.upstream, self.phase.now()),
-            Own::Metrics => of_type(
-                viscount_chassis::telemetry::metrics::CONTENT_TYPE,
-                viscount_chassis::telemetry::metrics::render(),
-            ),
+            Own::Metrics => exposition(),
             Own::OpenApi => of_type("application/json", self.document.get(&self.upstream).await),
             Own::Docs => docs::index(),
             Own::DocsFile => {
@@ -43,6 +41,15 @@ impl OwnAnswers {
             }
         })
     }
+}
+
+fn exposition() -> Response<Body> {
+    let mut response = of_type(metrics::CONTENT_TYPE, metrics::render());
+    if let Ok(process) = HeaderValue::from_str(&metrics::process_id().to_string()) {
+        response.headers_mut().insert(metrics::PROCESS_ID, process);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

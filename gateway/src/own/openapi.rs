@@ -179,8 +179,11 @@ fn is_operation(key: &str) -> bool {
 fn leads_to(route: &Route, service: Service, path: &str) -> bool {
     let same =
         |ours: &str, theirs: &str| ours == theirs || (ours.starts_with('{') && theirs.starts_with('{'));
-    let target =
-        matches!(route.target, Target::Service(to) if to == service) || route.target == Target::NamedService;
+    let target = match route.target {
+        Target::Service(to) => to == service,
+        Target::NamedService | Target::NamedServiceOr(_) => true,
+        Target::Own(_) => false,
+    };
     target
         && route.path.split('/').count() == path.split('/').count()
         && route.path.split('/').zip(path.split('/')).all(|(ours, theirs)| same(ours, theirs))
