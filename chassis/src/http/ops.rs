@@ -1,9 +1,10 @@
 //! The routes that every service has for those who run it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
 use serde::Serialize;
@@ -68,8 +69,12 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
     answer.insert_header((header::CACHE_CONTROL, "no-store")).json(report)
 }
 
-async fn metrics() -> HttpResponse {
-    HttpResponse::Ok().content_type(telemetry::metrics::CONTENT_TYPE).body(telemetry::metrics::render())
+async fn metrics(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (kind, text) = telemetry::metrics::scrape(accept)
+        .await
+        .map_err(|busy| Problem::unavailable(busy.to_string(), Duration::from_secs(1)))?;
+    Ok(HttpResponse::Ok().content_type(kind).body(text))
 }
 
 async fn openapi(ops: web::Data<Ops>) -> HttpResponse {
