@@ -5,6 +5,8 @@
 //! travels along. Metrics are kept by one recorder per process and rendered when Prometheus asks.
 
 mod context;
+mod exemplars;
+mod exposition;
 mod logs;
 pub mod metrics;
 mod process;
@@ -18,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 pub use context::{TraceContext, current_trace, current_traceparent, in_trace};
-pub(crate) use context::{in_context, sync_in_context};
+pub(crate) use context::{exemplar_of, in_context, sync_in_context};
 pub use traces::exporting;
 
 use crate::config::{ConfigError, Env};

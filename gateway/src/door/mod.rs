@@ -134,7 +134,7 @@ impl Door {
         let principal = admit(&self.verifier, route.access, &request).await?;
         self.limits.check(route.limit, principal.as_deref(), address, &mut found.within)?;
         let service = match route.target {
-            Target::Own(own) => return self.own.answer(own, request.uri().path()).await,
+            Target::Own(own) => return self.own.answer(own, request.uri().path(), request.headers()).await,
             Target::Service(service) => service,
             Target::NamedService => named_service(request.uri().query())?,
             Target::NamedServiceOr(own) => match service_parameter(request.uri().query()) {
