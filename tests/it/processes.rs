@@ -41,6 +41,8 @@ impl Processes {
             set("KAFKA_BROKERS", brokers),
             set("KAFKA_TOPIC_PREFIX", &prefix()),
             set("KAFKA_SESSION_TIMEOUT_MS", "2000"),
+            // Not the one that a developer may have running.
+            set("VISCOUNT_COORDINATION_URL", "none"),
             set("VISCOUNT_PORT", &gateway.to_string()),
             set("IDENTITY_PORT", &identity.to_string()),
         ];

@@ -168,7 +168,9 @@ impl KeyedLimiter {
         let (theirs, ours) = (u64::from(limiter.policy.quota.get()), u64::from(self.policy.quota.get()));
         let charge = match limiter.limiter.check_key(&key) {
             // Before this request, which it has counted as well.
-            Ok(state) => (theirs - 1).saturating_sub(u64::from(state.remaining_burst_capacity())) * ours / theirs,
+            Ok(state) => {
+                (theirs - 1).saturating_sub(u64::from(state.remaining_burst_capacity())) * ours / theirs
+            }
             Err(_) => ours,
         };
         let charge = u32::try_from(charge).unwrap_or(u32::MAX).min(remaining);
