@@ -318,6 +318,7 @@ impl Part {
             Part::Orders => Some(Service::Orders),
             Part::Payments => Some(Service::Payments),
             Part::Identity => Some(Service::Identity),
+            Part::Coordination => Some(Service::Coordination),
             Part::Simulator | Part::Gateway => None,
         }
     }
