@@ -2,7 +2,10 @@
 //!
 //! One place for all parts, so that no service knows that it is listed.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 use viscount_actors::{Restart, Supervisor};
@@ -24,6 +27,15 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn coordination(env: &Env, jwks_url: &str) -> Result<Option<Coordination>, Failure> {
     let Some(config) = CoordinationConfig::from_env(env, jwks_url)? else { return Ok(None) };
     Coordination::new(config).map(Some).map_err(|error| Failure::doing("coordination", error))
+}
+
+/// Where this process reaches the coordination that runs in it.
+pub fn url_here(addr: SocketAddr) -> String {
+    match addr.ip() {
+        ip if !ip.is_unspecified() => format!("http://{addr}"),
+        IpAddr::V4(_) => format!("http://127.0.0.1:{}", addr.port()),
+        IpAddr::V6(_) => format!("http://[::1]:{}", addr.port()),
+    }
 }
 
 /// Takes all of them off the list, side by side; a second at the most.

@@ -126,6 +126,9 @@ impl Stack {
             if part == Part::Simulator && env.get("PAYMENTS_PROVIDER_URL").is_none() {
                 env = env.with("PAYMENTS_PROVIDER_URL", format!("http://{addr}"));
             }
+            if part == Part::Coordination && env.get("VISCOUNT_COORDINATION_URL").is_none() {
+                env = env.with("VISCOUNT_COORDINATION_URL", coordinated::url_here(addr));
+            }
             if let Some(service) = part.behind_gateway() {
                 upstreams = upstreams.with_addr(service, addr);
                 // Where all are here, they are known. Where some run elsewhere, there may be more of this one too.
