@@ -130,6 +130,8 @@ impl Client {
         let path = format!("/v1/services?limit={PAGE}");
         let Some(first) = self.changed::<Page>(&path, etag, wait).await? else { return Ok(None) };
         let Page { mut items, mut next_cursor } = first.value;
+        // The tag is the first page's alone: with more of them there is nothing to wait for.
+        let etag = first.etag.filter(|_| next_cursor.is_none());
         for _ in 1..MAX_PAGES {
             let Some(cursor) = next_cursor.take() else { break };
             let cursor: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
@@ -138,7 +140,7 @@ impl Client {
             items.extend(page.value.items);
             next_cursor = page.value.next_cursor;
         }
-        Ok(Some(Versioned { etag: first.etag, value: items }))
+        Ok(Some(Versioned { etag, value: items }))
     }
 
     /// The settings of a service (`all`: of everyone), or `None` when nothing has changed since `etag` within `wait`.
