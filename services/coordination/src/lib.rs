@@ -7,24 +7,47 @@
 //! | | |
 //! |---|---|
 //! | publishes | `coordination.events.v1`: ServiceRegistered, ServiceDeregistered, ServiceHealthChanged, ConfigurationUpdated |
+//! | consumes | nothing |
 //! | serves | `/v1/services…`, `/v1/config…`, `/v1/locks…` |
 //!
 //! ```text
 //! coordination
-//! └── boot       migrates
+//! ├── committer   the group commit
+//! ├── boot        migrates, then starts the rest
+//! ├── listener    hears of changes, and wakes those who wait for them
+//! ├── sweeper     ends registrations whose lease is over
+//! └── prober      asks each instance how it is
 //! ```
+//!
+//! There are no entity actors: an instance, a setting or a lock is one row, and each change of it one guarded statement.
 
+mod bell;
 mod config;
+mod configurations;
+pub mod domain;
 mod http;
+mod metrics;
+mod refusal;
+mod registry;
+mod store;
+mod tasks;
 
 use sqlx::migrate::Migrator;
+use viscount_actors::Restart;
 use viscount_chassis::{
+    config::ConfigError,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
-    store::Database,
+    store::{Committer, CommitterSpec, Database, EventStore},
 };
+use viscount_contracts::Topic;
 
 pub use config::{Config, PORT_VARIABLE};
+
+use crate::{
+    bell::Bell, configurations::Configurations, http::Api, registry::Registry, store::CoordinationWriter,
+    tasks::Prober,
+};
 
 /// The service's name.
 pub const NAME: &str = "coordination";
@@ -37,6 +60,18 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
+    let pool = database.pool().clone();
+    let store = EventStore::new(Topic::Coordination, pool.clone());
+    let publisher = platform.log.publisher(store.clone());
+    let (writer, spec) = (CoordinationWriter::new(), CommitterSpec::default());
+    let committer = Committer::start(&supervisor, store, pool.clone(), publisher, writer, spec);
+    let registry = Registry::new(pool.clone(), committer.clone());
+    let prober = Prober::new(registry.clone(), config.probe_every)
+        .map_err(|error| ConfigError::new("COORDINATION_PROBE_EVERY", error.to_string()))?;
+    let configurations = Configurations::new(pool.clone(), committer);
+    let bell = Bell::new();
+
+    let api = Api { registry: registry.clone(), configurations, bell: bell.clone() };
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -52,8 +87,18 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: http::DEADLINE,
         },
-        http::routes,
+        move |app| http::routes(app, &api),
     )?;
-    platform.boot(&supervisor, &database, &MIGRATIONS, &health, || async { Ok(()) });
+
+    let tree = supervisor.clone();
+    platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
+        let (bell, pool) = (bell.clone(), pool.clone());
+        tree.task("listener", Restart::Permanent, move || bell.clone().listen(pool.clone()));
+        let swept = registry.clone();
+        tree.task("sweeper", Restart::Permanent, move || tasks::sweep(swept.clone()));
+        let prober = prober.clone();
+        tree.task("prober", Restart::Permanent, move || prober.clone().run());
+        async { Ok(()) }
+    });
     Ok(Running { name: NAME, health, http, supervisor, database })
 }
