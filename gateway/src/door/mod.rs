@@ -11,6 +11,7 @@
 mod answer;
 mod auth;
 mod limits;
+mod live_limits;
 mod tally;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::wire::trail::{TRACEPARENT, Trail, X_REQUEST_ID};
 use crate::wire::{headers, path};
 use auth::admit;
 use limits::{Limits, Within};
+pub(crate) use live_limits::LiveLimits;
 use tally::Tally;
 
 /// Everything a request meets. One per gateway, shared by all connections.
