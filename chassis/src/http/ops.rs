@@ -6,13 +6,8 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 
-use serde::Serialize;
-use viscount_actors::{Supervisor, TreeNode};
-
 use super::health::Health;
 use super::server::HttpSpec;
-use crate::auth::{Caller, Role};
-use crate::problem::Problem;
 use crate::telemetry;
 
 #[derive(Clone)]
@@ -23,28 +18,12 @@ pub(super) struct Ops {
 struct Inner {
     health: Health,
     openapi: Bytes,
-    service: &'static str,
-    supervisor: Supervisor,
-}
-
-/// The live supervision tree of a service.
-#[derive(Serialize)]
-struct Actors {
-    service: &'static str,
-    tree: TreeNode,
 }
 
 impl Ops {
     pub fn new(spec: &HttpSpec) -> Self {
         let openapi = serde_json::to_vec(&spec.openapi).unwrap_or_else(|_| b"{}".to_vec());
-        Ops {
-            inner: Arc::new(Inner {
-                health: spec.health.clone(),
-                openapi: openapi.into(),
-                service: spec.service,
-                supervisor: spec.supervisor.clone(),
-            }),
-        }
+        Ops { inner: Arc::new(Inner { health: spec.health.clone(), openapi: openapi.into() }) }
     }
 }
 
@@ -53,8 +32,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig, ops: Ops) {
         .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
-        .route("/openapi.json", web::get().to(openapi))
-        .route("/v1/ops/actors", web::get().to(actors));
+        .route("/openapi.json", web::get().to(openapi));
 }
 
 /// Never asks a dependency.
@@ -74,10 +52,4 @@ async fn metrics() -> HttpResponse {
 
 async fn openapi(ops: web::Data<Ops>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(ops.inner.openapi.clone())
-}
-
-async fn actors(caller: Caller, ops: web::Data<Ops>) -> Result<HttpResponse, Problem> {
-    caller.require(Role::Admin)?;
-    let actors = Actors { service: ops.inner.service, tree: ops.inner.supervisor.snapshot() };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(actors))
 }
