@@ -115,6 +115,7 @@ mod exits;
 pub mod faults;
 mod guardian;
 mod lever;
+pub mod metric;
 pub mod metrics;
 mod policy;
 mod renew;

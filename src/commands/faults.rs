@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use viscount_chassis::config::Env;
 
 use super::{
-    actors::{SERVICES, say},
+    actors::{asked, say},
     ops::{OpsClient, OpsError},
 };
 use crate::{
@@ -33,10 +33,17 @@ pub async fn run(command: FaultsCommand, env: &Env) -> Result<(), Failure> {
     }
 }
 
-async fn list(client: &OpsClient, service: Option<&str>) -> Result<(), Failure> {
+async fn list(client: &OpsClient, of: Option<&str>) -> Result<(), Failure> {
     let mut lines = Vec::new();
-    for service in asked(service) {
-        let answer: Value = client.get(PATH, &[("service", service)]).await.map_err(hint)?;
+    for service in asked(of) {
+        let answer: Value = match client.get(PATH, &[("service", service)]).await {
+            Ok(answer) => answer,
+            Err(OpsError::Refused { status, detail }) if of.is_none() => {
+                eprintln!("viscount: {service}: refused ({status}): {detail}");
+                continue;
+            }
+            Err(error) => return Err(hint(error)),
+        };
         for fault in answer["items"].as_array().into_iter().flatten() {
             lines.push(format!("{service:<10} {}", line(fault)));
         }
@@ -53,9 +60,9 @@ async fn set(client: &OpsClient, args: &FaultArgs) -> Result<(), Failure> {
     say(&[format!("{:<10} {}", args.service, line(&set))])
 }
 
-async fn clear(client: &OpsClient, service: Option<&str>, id: Option<&str>) -> Result<(), Failure> {
+async fn clear(client: &OpsClient, of: Option<&str>, id: Option<&str>) -> Result<(), Failure> {
     let mut cleared = 0;
-    for service in asked(service) {
+    for service in asked(of) {
         let query = [("service", service)];
         let path = id.map_or_else(|| PATH.to_owned(), |id| format!("{PATH}/{id}"));
         match client.send(Method::DELETE, &path, &query, None, OpsClient::PATIENCE).await {
@@ -63,6 +70,9 @@ async fn clear(client: &OpsClient, service: Option<&str>, id: Option<&str>) -> R
             Ok(_) => cleared += 1,
             // Another service may have it.
             Err(OpsError::NotFound(_)) if id.is_some() => {}
+            Err(OpsError::Refused { status, detail }) if of.is_none() => {
+                eprintln!("viscount: {service}: refused ({status}): {detail}");
+            }
             Err(error) => return Err(hint(error)),
         }
     }
@@ -70,10 +80,6 @@ async fn clear(client: &OpsClient, service: Option<&str>, id: Option<&str>) -> R
         Some(id) if cleared == 0 => Err(Failure::Other(format!("there is no fault {id}"))),
         _ => say(&[format!("{cleared} faults taken back")]),
     }
-}
-
-fn asked(service: Option<&str>) -> Vec<&str> {
-    service.map_or_else(|| SERVICES.to_vec(), |one| vec![one])
 }
 
 fn hint(error: OpsError) -> Failure {

@@ -5,6 +5,8 @@
 mod broker;
 mod cli;
 mod contention;
+#[cfg(feature = "kafka")]
+mod coordination;
 mod demo;
 mod dlq;
 mod documents;
@@ -13,6 +15,7 @@ mod events;
 mod every_service_twice;
 mod gateway;
 mod killing;
+mod metrics;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]

@@ -173,8 +173,7 @@ impl fmt::Debug for HttpHandle {
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
 /// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/faults`,
-/// `/v1/ops/dead-letters`) are there
-/// already.
+/// `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
 pub fn serve(
     mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,

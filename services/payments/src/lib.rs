@@ -26,7 +26,7 @@ mod config;
 pub mod domain;
 mod http;
 mod ingress;
-mod metrics;
+pub mod metrics;
 pub mod provider;
 mod replay;
 pub mod simulator;
@@ -77,6 +77,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payments");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let provider = Provider::new(&config.provider)
         .map_err(|error| ConfigError::new("PAYMENTS_PROVIDER_URL", error.to_string()))?;
     let health = Health::new();

@@ -7,12 +7,15 @@ use std::io::{self, Write as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 use viscount_chassis::config::Env;
+use viscount_gateway::routes::Service;
 
-use super::ops::OpsClient;
+use super::ops::{OpsClient, OpsError};
 use crate::{cli::ActorsCommand, failure::Failure};
 
-/// Those behind the gateway.
-pub const SERVICES: [&str; 5] = ["identity", "catalog", "inventory", "orders", "payments"];
+/// The service that was named, or all behind the gateway.
+pub fn asked(service: Option<&str>) -> Vec<&str> {
+    service.map_or_else(|| Service::ALL.map(Service::name).to_vec(), |one| vec![one])
+}
 
 /// Runs the command to its end.
 pub async fn run(command: ActorsCommand, env: &Env) -> Result<(), Failure> {
@@ -57,17 +60,23 @@ pub async fn run(command: ActorsCommand, env: &Env) -> Result<(), Failure> {
     }
 }
 
+/// What each service answers. One of several that does not answer is a line on standard error, and the others are shown.
 async fn ask(
     client: &OpsClient,
     service: Option<&str>,
     path: &str,
     query: &[(&str, &str)],
 ) -> Result<Vec<Value>, Failure> {
-    let services = service.map_or_else(|| SERVICES.to_vec(), |one| vec![one]);
     let mut answers = Vec::new();
-    for service in services {
-        let query: Vec<_> = query.iter().copied().chain([("service", service)]).collect();
-        answers.push(client.get(path, &query).await?);
+    for name in asked(service) {
+        let query: Vec<_> = query.iter().copied().chain([("service", name)]).collect();
+        match client.get(path, &query).await {
+            Ok(answer) => answers.push(answer),
+            Err(OpsError::Refused { status, detail }) if service.is_none() => {
+                eprintln!("viscount: {name}: refused ({status}): {detail}");
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(answers)
 }

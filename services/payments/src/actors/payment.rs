@@ -260,6 +260,10 @@ impl PaymentActor {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
+            let declined = events.iter().find_map(|event| match event {
+                Event::Failed { code, .. } => Some(code.clone()),
+                _ => None,
+            });
             let (after, entry) = self.foresee(events, cause);
             if entry.inbox.is_none() && entry.projection.is_empty() {
                 return Ok(());
@@ -271,6 +275,9 @@ impl PaymentActor {
                     self.payment = after;
                     for kind in kinds {
                         counter!(names::OUTCOMES, "kind" => kind).increment(1);
+                    }
+                    if let Some(code) = declined {
+                        names::declined(&code);
                     }
                     if opens {
                         self.env.0.nudge.wake();
