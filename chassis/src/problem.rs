@@ -327,12 +327,6 @@ impl From<AskError> for Problem {
             AskError::Stopping => {
                 Problem::unavailable("this process is about to end; nothing was done", soon)
             }
-            AskError::Quarantined { kind, id } => {
-                warn!(kind, id, "entity in quarantine");
-                Problem::new(503, "quarantined", "Taken out of service")
-                    .with_detail("this failed too often and waits for an operator; nothing was done")
-                    .with_retry_after(Duration::from_secs(30))
-            }
             AskError::TimedOut | AskError::Panicked | AskError::Dropped => Problem::deadline(),
         }
     }
