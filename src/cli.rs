@@ -1,13 +1,16 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 use viscount_chassis::auth::Role;
 use viscount_contracts::{Currency, Topic};
 
-use crate::{commands::Begin, stack::Part};
+use crate::{
+    commands::{Begin, OpsArgs},
+    stack::Part,
+};
 
 /// First Viscount: an order platform that does not oversell, charge twice or lose an accepted order.
 #[derive(Debug, Parser)]
@@ -51,6 +54,8 @@ pub enum Command {
     },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
+    /// Watch the running platform in the terminal: services, actors, lag, orders that are not finished.
+    Top(TopArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
     Health(HealthArgs),
 }
@@ -226,6 +231,38 @@ pub enum Decode {
     Raw,
     /// Not at all.
     None,
+}
+
+/// `top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Where the platform is, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+    /// Seconds from one look to the next, 0.5 to 60.
+    #[arg(long, default_value = "2", value_parser = interval)]
+    pub interval: Duration,
+    /// Print one look as text; it takes an interval, because rates are differences.
+    #[arg(long)]
+    pub once: bool,
+    /// Print one look as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TopArgs {
+    /// True when it prints one look and ends.
+    pub fn is_once(&self) -> bool {
+        self.once || self.json
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds".to_owned())?;
+    match (0.5..=60.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("it is 0.5 to 60 seconds".to_owned()),
+    }
 }
 
 /// `health`

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use viscount_chassis::metrics::{Label, list};
+use viscount_chassis::telemetry::metrics::Exemplars;
 
 use crate::refusal::Refusal;
 use crate::routes::Route;
@@ -42,6 +43,7 @@ pub(crate) struct Metrics {
 struct RouteMetrics {
     by_class: [Counter; CLASSES.len()],
     seconds: Histogram,
+    exemplars: Exemplars,
 }
 
 impl Metrics {
@@ -54,11 +56,18 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn answered(&self, route: Option<usize>, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(
+        &self,
+        route: Option<usize>,
+        status: StatusCode,
+        took: Duration,
+        trace: Option<u128>,
+    ) {
         let metrics = route.and_then(|route| self.routes.get(route)).unwrap_or(&self.unmatched);
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         metrics.by_class[class].increment(1);
         metrics.seconds.record(took.as_secs_f64());
+        metrics.exemplars.note(took.as_secs_f64(), trace);
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal) {
@@ -73,6 +82,7 @@ impl RouteMetrics {
                 |class| counter!(REQUESTS_TOTAL, "route" => route, "method" => method, "status" => class),
             ),
             seconds: histogram!(REQUEST_SECONDS, "route" => route, "method" => method),
+            exemplars: Exemplars::of(REQUEST_SECONDS, &[("route", route), ("method", method)]),
         }
     }
 }

@@ -5,6 +5,8 @@
 mod broker;
 mod cli;
 mod contention;
+#[cfg(feature = "kafka")]
+mod coordination;
 mod demo;
 mod dlq;
 mod documents;

@@ -1,9 +1,10 @@
 //! The routes that every service has for those who run it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
 use serde::Serialize;
@@ -69,18 +70,22 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
     answer.insert_header((header::CACHE_CONTROL, "no-store")).json(report)
 }
 
-async fn metrics() -> HttpResponse {
-    HttpResponse::Ok().content_type(telemetry::metrics::CONTENT_TYPE).body(telemetry::metrics::render())
-}
-
-/// The same, where `/metrics` is kept from the outside: through the gateway, for an administrator.
-async fn metrics_for_admins(caller: Caller) -> Result<HttpResponse, Problem> {
-    caller.require(Role::Admin)?;
+async fn metrics(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (kind, text) = telemetry::metrics::scrape(accept)
+        .await
+        .map_err(|busy| Problem::unavailable(busy.to_string(), Duration::from_secs(1)))?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((telemetry::metrics::PROCESS_ID, telemetry::metrics::process_id().to_string()))
-        .content_type(telemetry::metrics::CONTENT_TYPE)
-        .body(telemetry::metrics::render()))
+        .content_type(kind)
+        .body(text))
+}
+
+/// The same, where `/metrics` is kept from the outside: through the gateway, for an administrator.
+async fn metrics_for_admins(caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    caller.require(Role::Admin)?;
+    metrics(request).await
 }
 
 async fn openapi(ops: web::Data<Ops>) -> HttpResponse {

@@ -11,11 +11,12 @@ use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::metrics::{HTTP_HANDLER_PANICS_TOTAL, HTTP_REQUEST_SECONDS, HTTP_REQUESTS_TOTAL};
+use crate::telemetry::metrics::Exemplars;
 
 /// The route of a request that matched none.
 pub(super) const UNMATCHED: &str = "unmatched";
 
-type ByStatus = Vec<((&'static str, &'static str, u16), Counter, Histogram)>;
+type ByStatus = Vec<((&'static str, &'static str, u16), Counter, Histogram, Exemplars)>;
 
 thread_local! {
     static HANDLES: RefCell<HashMap<String, ByStatus>> = RefCell::default();
@@ -27,6 +28,7 @@ pub(super) fn observe(
     method: &Method,
     status: StatusCode,
     took: Duration,
+    trace: Option<u128>,
 ) {
     let key = (service, method_label(method), status.as_u16());
     HANDLES.with_borrow_mut(|handles| {
@@ -36,15 +38,20 @@ pub(super) fn observe(
         let Some(known) = handles.get_mut(route) else { return };
         let at = known.iter().position(|(entry, ..)| *entry == key).unwrap_or_else(|| {
             let (service, method, status) = key;
+            let exemplars = Exemplars::of(
+                HTTP_REQUEST_SECONDS,
+                &[("service", service), ("route", route), ("method", method)],
+            );
             let route = route.to_owned();
             let requests = counter!(HTTP_REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
             let seconds = histogram!(HTTP_REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
-            known.push((key, requests, seconds));
+            known.push((key, requests, seconds, exemplars));
             known.len() - 1
         });
-        let (_, requests, seconds) = &known[at];
+        let (_, requests, seconds, exemplars) = &known[at];
         requests.increment(1);
         seconds.record(took.as_secs_f64());
+        exemplars.note(took.as_secs_f64(), trace);
     });
 }
 

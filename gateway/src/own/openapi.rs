@@ -90,7 +90,7 @@ impl Cache {
 }
 
 async fn fetch(upstream: &Upstream, pool: &Pool) -> Option<Value> {
-    for instance in &pool.instances {
+    for instance in pool.members().iter() {
         let Some(answer) = upstream.ask(instance, PathAndQuery::from_static("/openapi.json"), WITHIN).await
         else {
             continue;

@@ -1,9 +1,12 @@
 //! The names of this service's own metrics, and what an order that went on means for them.
 
 use metrics::{counter, histogram};
-use viscount_chassis::metrics::Label;
+use viscount_chassis::{
+    metrics::Label,
+    telemetry::{TraceContext, exporting, metrics::Exemplars},
+};
 
-use crate::domain::Order;
+use crate::domain::{Order, Status};
 
 const STATUS: Label = Label(
     "status",
@@ -29,8 +32,9 @@ viscount_chassis::metrics::list! {
     STREAM_WATCHERS = gauge("order_stream_watchers", [], "Watchers of orders, over websockets and server-sent events.");
 }
 
-/// Counts an order that has come to another status.
-pub(crate) fn came_to(before: Option<&Order>, order: &Order) {
+/// Counts what became of an order, in the trace of whatever brought it about.
+pub(crate) fn went_on(before: Option<&Order>, order: &Order, traceparent: Option<&str>) {
+    count_refunds(before, order);
     if before.is_some_and(|before| before.status == order.status) {
         return;
     }
@@ -38,5 +42,25 @@ pub(crate) fn came_to(before: Option<&Order>, order: &Order) {
     if order.status.is_final() && before.is_none_or(|before| !before.status.is_final()) {
         let took = order.updated_at.duration_since(order.created_at).as_secs_f64();
         histogram!(FINAL_SECONDS, "status" => order.status.name()).record(took);
+        if exporting() {
+            let trace = traceparent.and_then(TraceContext::parse).and_then(TraceContext::exemplar);
+            Exemplars::of(FINAL_SECONDS, &[("status", order.status.name())]).note(took, trace);
+        }
+    }
+    if order.status == Status::Completed {
+        counter!(REVENUE, "currency" => order.total.currency().to_string())
+            .increment(order.total.amount().unsigned_abs());
+    }
+}
+
+fn count_refunds(before: Option<&Order>, order: &Order) {
+    if order.refunds.is_empty() {
+        return;
+    }
+    let before = before.map_or(0, |before| before.refunded().amount());
+    let returned = order.refunded().amount() - before;
+    if returned > 0 {
+        counter!(REFUNDED, "currency" => order.total.currency().to_string())
+            .increment(returned.unsigned_abs());
     }
 }

@@ -185,7 +185,7 @@ impl OrderActor {
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
                 Ok(_) => {
-                    crate::metrics::came_to(self.order.as_ref(), &after);
+                    crate::metrics::went_on(self.order.as_ref(), &after, traceparent.as_deref());
                     self.order = Some(after.clone());
                     return Ok(Told { order: after, body });
                 }

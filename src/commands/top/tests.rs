@@ -1,0 +1,1 @@
+//! What is seen, and that no key does harm.
