@@ -34,4 +34,4 @@ end
 $$;
 create trigger instances_changed
     after insert or delete or update of version on instances
-    for each statement execute function instances_changed();
+    for each row execute function instances_changed();

@@ -1,7 +1,7 @@
 //! Which actors of a tree can keep a key from going on.
 
 use jiff::{SignedDuration, Timestamp};
-use viscount_actors::{Fallen, State, TreeNode};
+use viscount_actors::{Fallen, Quarantined, State, TreeNode};
 
 use super::ActorEvidence;
 
@@ -30,6 +30,13 @@ fn walk(node: &TreeNode, key: &str, now: Timestamp, found: &mut Vec<ActorEvidenc
         state: "fallen".to_owned(),
         last_exit: Some(fallen.last_exit.to_string()),
         since: ago(now, fallen.seconds_ago),
+    }));
+    let own = |quarantined: &&Quarantined| quarantined.id == key;
+    found.extend(node.quarantined.iter().filter(own).map(|quarantined| ActorEvidence {
+        path: format!("{}/{}", node.path, quarantined.id),
+        state: "quarantined".to_owned(),
+        last_exit: Some(quarantined.last_exit.to_string()),
+        since: ago(now, quarantined.seconds_ago),
     }));
     for child in &node.children {
         walk(child, key, now, found);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 use uuid::Uuid;
 
-use super::{extract::Query, ops::Ops};
+use super::{extract::Query, supervision::Tree};
 use crate::{
     auth::{Caller, Role},
     explain::{self, Explain, Explanation},
@@ -41,14 +41,14 @@ pub(super) struct Document;
 )]
 async fn about(
     caller: Caller,
-    ops: web::Data<Ops>,
+    tree: web::Data<Tree>,
     query: Query<Wanted>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     caller.require_any(&[Role::Admin, Role::Service])?;
     let key = query.into_inner().key;
-    let mut explanation = Explanation { service: ops.service().to_owned(), ..Explanation::default() };
-    explanation.actors = explain::actors_of(&ops.tree(), &key.to_string(), Timestamp::now());
+    let mut explanation = Explanation { service: tree.service.to_owned(), ..Explanation::default() };
+    explanation.actors = explain::actors_of(&tree.supervisor.snapshot(), &key.to_string(), Timestamp::now());
     if let Some(explain) = request.app_data::<Explain>() {
         explain.about(key, &mut explanation).await;
     }

@@ -7,15 +7,32 @@
 //! | | |
 //! |---|---|
 //! | publishes | `coordination.events.v1`: ServiceRegistered, ServiceDeregistered, ServiceHealthChanged, ConfigurationUpdated |
-//! | serves | `/v1/services…`, `/v1/config…`, `/v1/locks…` |
+//! | consumes | `orders.events.v1`, `inventory.events.v1`, `payments.events.v1` (to the view of workflows) |
+//! | serves | `/v1/services…`, `/v1/config…`, `/v1/locks…`, `/v1/workflows…`, `/v1/ops/orders/{id}/why` |
 //!
 //! ```text
 //! coordination
-//! └── boot       migrates
+//! ├── committer   the group commit
+//! ├── boot        migrates, then starts the rest
+//! ├── listener    hears of changes, and wakes those who wait for them
+//! ├── sweeper     ends registrations whose lease is over
+//! ├── prober      asks each instance how it is
+//! ├── workflows   keeps the view of where each order stands
+//! └── workflows-janitor
 //! ```
+//!
+//! There are no entity actors: an instance, a setting or a lock is one row, and each change of it one guarded statement.
 
+mod bell;
 mod config;
+mod configurations;
+pub mod domain;
 mod http;
+mod metrics;
+mod refusal;
+mod registry;
+mod store;
+mod tasks;
 mod why;
 mod workflows;
 
@@ -28,12 +45,16 @@ use viscount_chassis::{
     explain::Explain,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
-    store::Database,
+    store::{Committer, CommitterSpec, Database, EventStore},
 };
+use viscount_contracts::Topic;
 
 pub use config::{Config, PORT_VARIABLE};
 
-use crate::why::Explainer;
+use crate::{
+    bell::Bell, configurations::Configurations, http::Api, registry::Registry, store::CoordinationWriter,
+    tasks::Prober, why::Explainer,
+};
 
 /// The service's name.
 pub const NAME: &str = "coordination";
@@ -47,10 +68,21 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
     let pool = database.pool().clone();
+    let store = EventStore::new(Topic::Coordination, pool.clone());
+    let publisher = platform.log.publisher(store.clone());
+    let (writer, spec) = (CoordinationWriter::new(), CommitterSpec::default());
+    let committer = Committer::start(&supervisor, store, pool.clone(), publisher, writer, spec);
+    let registry = Registry::new(pool.clone(), committer.clone());
+    let prober = Prober::new(registry.clone(), config.probe_every)
+        .map_err(|error| ConfigError::new("COORDINATION_PROBE_EVERY", error.to_string()))?;
+    let configurations = Configurations::new(pool.clone(), committer);
+    let bell = Bell::new();
+
+    let api = Api { registry: registry.clone(), configurations, bell: bell.clone() };
     let explain = Explain::of(NAME, &workflows::TOPICS, &pool, &platform.log).build();
     let explainer = Explainer::new(pool.clone(), config.patience, config.peers, explain.clone())
         .map_err(|error| ConfigError::new("COORDINATION_ORDERS_URL", error.to_string()))?;
-    let api = Arc::new(http::workflows::Api { pool: pool.clone(), patience: config.patience, explainer });
+    let views = Arc::new(http::workflows::Views { pool: pool.clone(), patience: config.patience, explainer });
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -67,11 +99,12 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             deadline: http::DEADLINE,
         },
         move |app| {
-            http::routes(app);
-            http::workflows::routes(app, &api);
+            http::routes(app, &api);
+            http::workflows::routes(app, &views);
             explain.configure(app);
         },
     )?;
+
     let (tree, log, keep) = (supervisor.clone(), platform.log.clone(), config.keep_workflows);
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (follows, forgets, log) = (pool.clone(), pool.clone(), log.clone());
@@ -81,6 +114,12 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         tree.task("workflows-janitor", Restart::Permanent, move || {
             workflows::forget_old(forgets.clone(), keep)
         });
+        let (bell, pool) = (bell.clone(), pool.clone());
+        tree.task("listener", Restart::Permanent, move || bell.clone().listen(pool.clone()));
+        let swept = registry.clone();
+        tree.task("sweeper", Restart::Permanent, move || tasks::sweep(swept.clone()));
+        let prober = prober.clone();
+        tree.task("prober", Restart::Permanent, move || prober.clone().run());
         async { Ok(()) }
     });
     Ok(Running { name: NAME, health, http, supervisor, database })

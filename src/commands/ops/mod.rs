@@ -9,7 +9,7 @@ mod error;
 
 use clap::Args;
 
-pub use client::{Answer, OpsClient};
+pub use client::OpsClient;
 pub use error::OpsError;
 
 /// Where the platform is, and who asks.

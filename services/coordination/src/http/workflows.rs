@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What the handlers work with.
-pub struct Api {
+pub struct Views {
     /// Where the view is.
     pub pool: PgPool,
     /// What is too long.
@@ -30,8 +30,8 @@ pub struct Api {
 }
 
 /// The route table.
-pub fn routes(app: &mut web::ServiceConfig, api: &Arc<Api>) {
-    app.app_data(web::Data::from(api.clone()))
+pub fn routes(app: &mut web::ServiceConfig, views: &Arc<Views>) {
+    app.app_data(web::Data::from(views.clone()))
         .route("/v1/workflows", web::get().to(list))
         .route("/v1/workflows/{order_id}", web::get().to(show))
         .route("/v1/ops/orders/{id}/why", web::get().to(why));
@@ -78,7 +78,7 @@ struct Told {
     security(("bearer" = []))
 )]
 async fn list(
-    api: web::Data<Api>,
+    views: web::Data<Views>,
     caller: Caller,
     page: Page,
     query: Query<Which>,
@@ -90,7 +90,7 @@ async fn list(
         Some(Listed::Running) => Wanted::Open,
         Some(Listed::Finished) => Wanted::Finished,
         Some(Listed::Stuck) => {
-            let Patience { stuck_after, stock, payment } = api.patience;
+            let Patience { stuck_after, stock, payment } = views.patience;
             let before = |longest| {
                 SignedDuration::try_from(longest)
                     .ok()
@@ -101,8 +101,8 @@ async fn list(
         }
     };
     let after = page.after::<Uuid>()?;
-    let found = workflows::list(&api.pool, wanted, after, i64::from(page.limit) + 1).await?;
-    let views: Vec<View> = found.iter().map(|workflow| workflow.view(&api.patience, now)).collect();
+    let found = workflows::list(&views.pool, wanted, after, i64::from(page.limit) + 1).await?;
+    let views: Vec<View> = found.iter().map(|workflow| workflow.view(&views.patience, now)).collect();
     Ok(Paged::new(views, page.limit, |view| view.order_id))
 }
 
@@ -113,11 +113,11 @@ async fn list(
     responses((status = 200, description = "The workflow", body = Told), (status = 404, description = "No event of such an order has been seen")),
     security(("bearer" = []))
 )]
-async fn show(api: web::Data<Api>, caller: Caller, id: PathId<Uuid>) -> Result<HttpResponse, Problem> {
+async fn show(views: web::Data<Views>, caller: Caller, id: PathId<Uuid>) -> Result<HttpResponse, Problem> {
     caller.require(Role::Admin)?;
-    let found = workflows::find(&api.pool, id.into_inner()).await?;
+    let found = workflows::find(&views.pool, id.into_inner()).await?;
     let workflow = found.ok_or_else(|| Problem::not_found("workflow"))?;
-    let told = Told { view: workflow.view(&api.patience, Timestamp::now()), timeline: workflow.timeline() };
+    let told = Told { view: workflow.view(&views.patience, Timestamp::now()), timeline: workflow.timeline() };
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(told))
 }
 
@@ -132,7 +132,7 @@ async fn show(api: web::Data<Api>, caller: Caller, id: PathId<Uuid>) -> Result<H
     security(("bearer" = []))
 )]
 async fn why(
-    api: web::Data<Api>,
+    views: web::Data<Views>,
     caller: Caller,
     id: PathId<Uuid>,
     request: HttpRequest,
@@ -140,6 +140,6 @@ async fn why(
     caller.require(Role::Admin)?;
     // The services check it again.
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
-    let why = api.explainer.why(id.into_inner(), authorization.unwrap_or_default()).await?;
+    let why = views.explainer.why(id.into_inner(), authorization.unwrap_or_default()).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(why))
 }
