@@ -63,7 +63,7 @@ async fn platform<const N: usize>(more: [(&'static str, String); N]) -> Platform
 #[test]
 fn the_true_cause_is_named_in_each_waiting_state() {
     block_on(async {
-        let faults = ("VISCOUNT_FAULT_INJECTION", "1".to_owned());
+        let faults = ("VISCOUNT_FAULTS", "1".to_owned());
         let quick = ("PAYMENTS_PROVIDER_TIMEOUT", "300ms".to_owned());
         let stuck = ("COORDINATION_STUCK_AFTER", "2s".to_owned());
         let platform = platform([faults, quick, stuck]).await;
@@ -110,7 +110,6 @@ fn the_true_cause_is_named_in_each_waiting_state() {
         // And the operator's next steps work: redrive, and it goes on.
         sql(&mut inventory, "alter table reservations drop constraint unwanted").await;
         let letter = why["causes"][0]["evidence"]["parked"]["dead_letter_id"].as_str().unwrap().to_owned();
-        // Cancelled meanwhile: the cancellation waits behind the letter, and the view says that it is over.
         assert!(platform.run(&["dlq", "redrive", &letter]).await.status.success());
         assert_eq!(platform.until_final(&buyer, &given_up).await, "completed");
 
@@ -140,6 +139,23 @@ fn the_true_cause_is_named_in_each_waiting_state() {
         .await;
         sql(&mut locked, "rollback").await;
         assert_eq!(platform.until_final(&buyer, &slow).await, "completed");
+
+        // Validated; the money is there, and the order itself keeps falling.
+        let fault = async |service: &str, fault: Value| {
+            let path = format!("/v1/ops/faults?service={service}");
+            let set = platform.post(&path, &admin, "-", &fault).await.unwrap();
+            assert_eq!(set.status(), StatusCode::CREATED);
+        };
+        fault("payments", json!({"kind": "provider_slow", "delay_ms": 1_500, "id": "slow"})).await;
+        let sick = platform.ordered(&buyer, &product).await;
+        fault("orders", json!({"kind": "panic", "actor": "order", "entity": sick, "id": "strike"})).await;
+        let why = platform.because(&admin, &sick, "validated", "actor_quarantined", "orders").await;
+        let path = why["causes"][0]["evidence"]["path"].as_str().unwrap();
+        assert!(path.ends_with(&sick), "{why:#}");
+        assert!(platform.run(&["faults", "clear"]).await.status.success());
+        let released = platform.run(&["actors", "release", "orders/order", &sick]).await;
+        assert!(released.status.success());
+        assert_eq!(platform.until_final(&buyer, &sick).await, "completed");
 
         // Validated; the provider's answer never comes.
         platform.provider(json!({"latency_ms": 60_000})).await;
