@@ -1,5 +1,7 @@
 //! Settings: versions, waits, history.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use serde_json::json;
 use viscount_chassis::testing::run;
@@ -70,6 +72,26 @@ fn of_two_who_replace_the_same_version_one_wins() {
                 (&json!(version + 1), &won[0].json["settings"])
             );
         }
+    });
+}
+
+#[test]
+fn who_waits_is_woken_and_does_not_only_look_now_and_then() {
+    run(async {
+        let app = TestApp::start().await;
+        let other = app.replica().await;
+        // Looking happens every three seconds. A busy machine may be slow once, not each time.
+        for version in 0..5 {
+            let known = format!("\"{version}\"");
+            let began = Instant::now();
+            let change = other.configure("orders", ("if-match", &known), json!({}));
+            let (news, _) = tokio::join!(app.news("/v1/config/orders", &known, 30), change);
+            news.is(200);
+            if began.elapsed() < Duration::from_secs(1) {
+                return;
+            }
+        }
+        panic!("nobody was woken");
     });
 }
 
