@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use tokio::sync::mpsc::{self, Sender};
 use viscount_chassis::{
     config::{ConfigError, Env},
+    coordination::CoordinationConfig,
     ports,
     service::{Platform, Running, ServiceError},
 };
@@ -123,6 +124,14 @@ impl Part {
         }
     }
 
+    /// The name under which a service is listed: that of its part.
+    pub fn listed_as(service: &'static str) -> &'static str {
+        match service {
+            viscount_simulator::NAME => Part::Simulator.name(),
+            other => other,
+        }
+    }
+
     /// Its database, if it has one.
     pub const fn database(self) -> Option<&'static str> {
         match self {
@@ -203,6 +212,7 @@ pub fn check_all(env: &Env, parts: &[Part]) -> Result<(), Failure> {
     if parts.contains(&Part::Gateway) {
         GatewayConfig::from_env(env)?;
     }
+    CoordinationConfig::from_env(env, "")?;
     Ok(())
 }
 

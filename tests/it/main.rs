@@ -5,6 +5,8 @@
 mod broker;
 mod cli;
 mod contention;
+#[cfg(feature = "kafka")]
+mod coordination;
 mod demo;
 mod dlq;
 mod documents;
@@ -13,6 +15,8 @@ mod events;
 mod every_service_twice;
 mod gateway;
 mod killing;
+mod metrics;
+mod observability;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]
@@ -23,5 +27,6 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;

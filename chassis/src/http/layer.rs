@@ -213,7 +213,7 @@ impl Layer {
     /// Metrics, access line and span.
     fn tell(&self, route: &str, status: StatusCode, asked: &Asked, span: &Span) {
         let took = asked.started.elapsed();
-        red::observe(self.service, route, &asked.method, status, took);
+        red::observe(self.service, route, &asked.method, status, took, telemetry::exemplar_of(span));
         if !span.is_none() {
             // The span has long begun, under a name for all: only OpenTelemetry itself can still rename it.
             span.context().span().update_name(format!("{} {route}", asked.method));

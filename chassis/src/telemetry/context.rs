@@ -60,6 +60,11 @@ impl TraceContext {
         format!("{:032x}", self.trace_id)
     }
 
+    /// Its id for an exemplar: only while traces leave this process, and when this one is sampled.
+    pub fn exemplar(self) -> Option<u128> {
+        (super::exporting() && self.flags & 1 == 1).then_some(self.trace_id)
+    }
+
     /// As the parent of an OpenTelemetry span.
     pub(crate) fn remote(self) -> opentelemetry::Context {
         use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
@@ -125,6 +130,17 @@ pub fn current_trace() -> Option<TraceContext> {
         }
     }
     local()
+}
+
+/// The id of a span's trace for an exemplar: only when it is sampled.
+pub(crate) fn exemplar_of(span: &tracing::Span) -> Option<u128> {
+    if span.is_none() {
+        return None;
+    }
+    let context = span.context();
+    let span = context.span();
+    let known = span.span_context();
+    (known.is_valid() && known.is_sampled()).then(|| u128::from_be_bytes(known.trace_id().to_bytes()))
 }
 
 /// The trace in the task-local alone: safe to ask from inside the logging machinery.

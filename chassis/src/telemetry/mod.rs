@@ -5,6 +5,9 @@
 //! travels along. Metrics are kept by one recorder per process and rendered when Prometheus asks.
 
 mod context;
+mod exemplars;
+mod exposition;
+pub mod log_filter;
 mod logs;
 pub mod metrics;
 mod process;
@@ -15,10 +18,10 @@ use std::str::FromStr;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 pub use context::{TraceContext, current_trace, current_traceparent, in_trace};
-pub(crate) use context::{in_context, sync_in_context};
+pub(crate) use context::{exemplar_of, in_context, sync_in_context};
 pub use traces::exporting;
 
 use crate::config::{ConfigError, Env};
@@ -125,10 +128,7 @@ impl Guard {
 /// Sets up logs and traces for the whole process, and the metrics recorder. Once, as early as possible.
 pub fn init(config: TelemetryConfig) -> Result<Guard, TelemetryError> {
     metrics::install();
-    let filter = match config.filter.as_str() {
-        "" => EnvFilter::try_new(DEFAULT_FILTER)?,
-        text => EnvFilter::try_new(text)?,
-    };
+    let filter = log_filter::changeable(&config.filter)?;
     let lines = logs::layer::<Registry>(config.format, config.output)?;
     let (spans, traces) = match &config.otlp_endpoint {
         Some(endpoint) => {

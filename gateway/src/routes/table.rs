@@ -37,6 +37,8 @@ pub enum Target {
     Service(Service),
     /// The service named by `?service=`.
     NamedService,
+    /// The service named by `?service=`; the gateway itself without it, and for `gateway`.
+    NamedServiceOr(Own),
     /// The gateway itself.
     Own(Own),
 }
@@ -151,6 +153,23 @@ pub static ROUTES: &[Route] = &[
     delete("/v1/locks/{name}", Service::Coordination).open_to(Access::Roles(ADMIN)),
     // operation
     row(Method::GET, "/v1/ops/actors", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::GET, "/v1/ops/actors/exits", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::POST, "/v1/ops/actors/release", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write)
+        .body(64 * KIB),
+    row(Method::GET, "/v1/ops/faults", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::POST, "/v1/ops/faults", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write)
+        .body(64 * KIB),
+    row(Method::DELETE, "/v1/ops/faults", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write),
+    row(Method::DELETE, "/v1/ops/faults/{id}", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write),
+    row(Method::GET, "/v1/ops/metrics", Target::NamedServiceOr(Own::Metrics)).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters/{id}", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::POST, "/v1/ops/dead-letters/{id}/redrive", Target::NamedService)
