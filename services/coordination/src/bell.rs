@@ -14,7 +14,7 @@ use tokio::{
 };
 use viscount_chassis::http::Closing;
 
-use crate::{NAME, metrics as names, refusal::Refusal};
+use crate::{metrics as names, refusal::Refusal};
 
 /// The channel that the triggers use.
 const CHANNEL: &str = "coordination";
@@ -113,13 +113,13 @@ struct Counted;
 
 impl Counted {
     fn new() -> Self {
-        gauge!(names::WAITING, "service" => NAME).increment(1.0);
+        gauge!(names::WAITING).increment(1.0);
         Self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        gauge!(names::WAITING, "service" => NAME).decrement(1.0);
+        gauge!(names::WAITING).decrement(1.0);
     }
 }

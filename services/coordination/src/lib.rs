@@ -26,7 +26,7 @@ mod config;
 mod configurations;
 pub mod domain;
 mod http;
-mod metrics;
+pub mod metrics;
 mod refusal;
 mod registry;
 mod store;
