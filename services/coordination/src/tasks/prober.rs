@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often the database is asked who is due.
-const ROUND: Duration = Duration::from_millis(250);
+const ROUND: Duration = Duration::from_millis(500);
 /// How many are taken in one round.
 const PER_ROUND: i64 = 64;
 /// How many are asked at once.
