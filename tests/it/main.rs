@@ -26,5 +26,6 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod supervision;
 #[cfg(feature = "kafka")]
 mod unwelcome;
