@@ -16,6 +16,7 @@ mod every_service_twice;
 mod gateway;
 mod killing;
 mod metrics;
+mod observability;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]
@@ -27,5 +28,6 @@ mod replicas;
 mod sockets;
 mod streams;
 mod supervision;
+mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;
