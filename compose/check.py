@@ -123,6 +123,7 @@ def check_service(name, service, variables):
 # Where each part listens, and the variable that would change it.
 PARTS = {
     "identity": "8088",
+    "coordination": "8081",
     "catalog": "8082",
     "inventory": "8083",
     "orders": "8084",

@@ -52,6 +52,18 @@ pub enum Command {
         #[command(subcommand)]
         command: DlqCommand,
     },
+    /// Look at the actors of the running platform, at why they fell, and let an entity out of quarantine.
+    Actors {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ActorsCommand,
+    },
+    /// Have things go wrong in the running platform, where VISCOUNT_FAULTS=1 allows it.
+    Faults {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: FaultsCommand,
+    },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
     /// Watch the running platform in the terminal: services, actors, lag, orders that are not finished.
@@ -162,6 +174,132 @@ pub struct ReplayArgs {
     /// Only tell what differs.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `actors`
+#[derive(Debug, Subcommand)]
+pub enum ActorsCommand {
+    /// Show the supervision trees.
+    Tree {
+        /// Only this service's: orders, inventory, payments, catalog, identity.
+        #[arg(long)]
+        service: Option<String>,
+        /// As the services answer it.
+        #[arg(long)]
+        json: bool,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Show the last exits, the latest first.
+    Exits {
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Only at this path of the tree and below it, such as orders/order.
+        #[arg(long)]
+        path: Option<String>,
+        /// Only of this entity.
+        #[arg(long)]
+        id: Option<String>,
+        /// How many of each service.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        /// As the services answer it, with backtraces.
+        #[arg(long)]
+        json: bool,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Let an entity out of quarantine; what was set aside for it goes back to its consumers.
+    Release {
+        /// The router's path, such as orders/order.
+        path: String,
+        /// The entity.
+        id: String,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+}
+
+/// `faults`
+#[derive(Debug, Subcommand)]
+pub enum FaultsCommand {
+    /// List those in force.
+    List {
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Set one.
+    Set(FaultArgs),
+    /// Take one back, or all.
+    Clear {
+        /// Which; all when absent.
+        id: Option<String>,
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+}
+
+/// `faults set`
+#[derive(Debug, Args)]
+pub struct FaultArgs {
+    /// What goes wrong.
+    pub kind: FaultName,
+    /// In which service.
+    #[arg(long)]
+    pub service: String,
+    /// With this kind of entity (order, stock, payment), or this task.
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// With this entity alone.
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Only every so many-th time.
+    #[arg(long)]
+    pub every: Option<u64>,
+    /// How much longer what is slow takes, in milliseconds; 1000 when absent.
+    #[arg(long)]
+    pub delay_ms: Option<u64>,
+    /// How often at most.
+    #[arg(long)]
+    pub times: Option<u64>,
+    /// Seconds in force; 600 when absent.
+    #[arg(long)]
+    pub expires: Option<u64>,
+    /// The name by which it can be taken back.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Where the platform is, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+}
+
+/// What can go wrong on demand.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FaultName {
+    /// A handler panics.
+    Panic,
+    /// A handler begins late.
+    Slow,
+    /// A handler does not begin.
+    Stuck,
+    /// The payment provider is not available.
+    ProviderDown,
+    /// The payment provider answers late.
+    ProviderSlow,
+    /// All connections of a service to its database are ended.
+    DropDatabaseConnections,
 }
 
 /// `dlq`

@@ -32,7 +32,7 @@ pub enum AskError {
     Unavailable(String),
     /// The entity fell too often and is quarantined until somebody releases it. This message was not worked on, and to
     /// send it again will not help before that.
-    #[error("quarantined: {kind} {id}")]
+    #[error("{}", AskError::quarantined(kind, id))]
     Quarantined {
         /// The kind of entity.
         kind: &'static str,
@@ -45,6 +45,12 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// What [`AskError::Quarantined`] says of this entity: whoever sets a message aside for it finds that again by these
+    /// words.
+    pub fn quarantined(kind: &str, id: &str) -> String {
+        format!("quarantined: {kind} {id}")
+    }
+
     /// A short constant name, fit for a metric label.
     pub fn label(&self) -> &'static str {
         match self {

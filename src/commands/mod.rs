@@ -1,9 +1,11 @@
 //! What the program can do, one file or folder each.
 
+mod actors;
 mod audit;
 mod demo;
 mod dlq;
 mod events;
+mod faults;
 mod health;
 mod import;
 mod migrate;
@@ -45,6 +47,8 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Health(args) => health::run(&args, &env).await,
             Command::Top(args) => top::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Actors { command } => actors::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Faults { command } => faults::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
         }
     });

@@ -12,7 +12,8 @@ use viscount_actors::{Restart, Supervisor};
 use viscount_chassis::{
     config::Env,
     coordination::{
-        Coordination, CoordinationConfig, LogFilterSetting, Member, Membership, Setting, follow_settings,
+        Coordination, CoordinationConfig, FaultsSetting, LogFilterSetting, Member, Membership, Setting,
+        follow_settings,
     },
     http::Health,
 };
@@ -72,9 +73,10 @@ fn follow(
     own: Vec<Arc<dyn Setting>>,
     health: Option<Health>,
 ) {
-    let client = coordination.client();
+    let (client, faults) = (coordination.client(), supervisor.faults());
     supervisor.task("live-settings", Restart::Permanent, move || {
-        let mut settings: Vec<Arc<dyn Setting>> = vec![Arc::new(LogFilterSetting(service))];
+        let mut settings: Vec<Arc<dyn Setting>> =
+            vec![Arc::new(LogFilterSetting(service)), Arc::new(FaultsSetting(faults.clone()))];
         settings.extend(own.iter().cloned());
         let following = follow_settings(client.clone(), service, settings, health.clone());
         async move {

@@ -90,7 +90,9 @@ impl Stack {
             log: log.clone(),
             verifier: verifier.clone(),
             host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
-            fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
+            // The second is the name that it had before.
+            fault_injection: env
+                .bool_or("VISCOUNT_FAULTS", env.bool_or("VISCOUNT_FAULT_INJECTION", false)?)?,
             on_failure: Arc::new(move |service, exit| drop(on_failure.try_send((service, exit)))),
         };
         let tree = Supervisor::root("platform", Intensity::default(), move |exit| {

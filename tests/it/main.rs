@@ -27,5 +27,6 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;

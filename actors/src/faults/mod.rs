@@ -39,6 +39,8 @@ struct Inner {
     /// There is at least one.
     armed: AtomicBool,
     next: AtomicU64,
+    /// Kinds that somebody at the edge asks for.
+    offered: Mutex<Vec<FaultKind>>,
     active: Mutex<Vec<Arc<Active>>>,
 }
 
@@ -67,6 +69,7 @@ impl Faults {
                 allowed: AtomicBool::new(false),
                 armed: AtomicBool::new(false),
                 next: AtomicU64::new(1),
+                offered: Mutex::new(Vec::new()),
                 active: Mutex::new(Vec::new()),
             }),
         }
@@ -80,6 +83,16 @@ impl Faults {
     /// Whether faults may be set here.
     pub fn are_allowed(&self) -> bool {
         self.inner.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Somebody at the edge will ask whether faults of this kind happen.
+    pub fn offer(&self, kind: FaultKind) {
+        self.inner.offered.lock().push(kind);
+    }
+
+    /// Whether a fault of this kind can happen here.
+    pub fn offers(&self, kind: FaultKind) -> bool {
+        kind.is_of_handlers() || self.inner.offered.lock().contains(&kind)
     }
 
     /// Sets one, in place of one with the same id. It is given an id when it has none.

@@ -17,6 +17,7 @@
 
 mod client;
 mod config;
+mod fault_setting;
 mod instances;
 mod outage;
 mod pause;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use client::{Client, Failure, Versioned};
 pub use config::{ClientSecret, CoordinationConfig, TokenConfig};
+pub use fault_setting::FaultsSetting;
 pub use instances::follow_instances;
 pub use register::{Member, Membership};
 pub use settings::{LogFilterSetting, Setting, follow_settings};

@@ -140,7 +140,9 @@ impl Door {
             Target::Service(service) => service,
             Target::NamedService => named_service(request.uri().query())?,
             Target::NamedServiceOr(own) => match service_parameter(request.uri().query()) {
-                None | Some("gateway") => return self.own.answer(own, request.uri().path()).await,
+                None | Some("gateway") => {
+                    return self.own.answer(own, request.uri().path(), request.headers()).await;
+                }
                 Some(_) => named_service(request.uri().query())?,
             },
         };
