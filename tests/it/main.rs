@@ -31,3 +31,4 @@ mod supervision;
 mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;
+mod why;
