@@ -9,13 +9,13 @@ const ACTOR: Label = Label("actor", "the static name of an actor; all entities o
 /// Why an incarnation ended.
 const EXIT: Label = Label(
     "reason",
-    "`panicked`, `failed`, `escalated`, `normal`, `passivated` or `stopped`: how the incarnation ended",
+    "`panicked`, `overdue`, `failed`, `escalated`, `normal`, `passivated` or `stopped`: how the incarnation ended",
 );
 
 crate::list_metrics! {
     RESTARTS_TOTAL = counter("actor_restarts_total", [SERVICE, ACTOR, EXIT], "Restarts, by how the incarnation before ended.");
     ESCALATIONS_TOTAL = counter("actor_escalations_total", [SERVICE, ACTOR],
-        "Supervisors that gave up, and entities that were laid to rest for falling too often.");
+        "Supervisors that gave up, and entities that were quarantined for falling too often.");
     UP = gauge("actor_up", [SERVICE, ACTOR], "1 while an incarnation of the actor runs, else 0.");
     RESTART_BACKOFF_SECONDS = gauge("actor_restart_backoff_seconds", [SERVICE, ACTOR],
         "The pause that was chosen before the latest restart.");
@@ -40,6 +40,16 @@ crate::list_metrics! {
         "Times that an actor was found without progress.");
     TICKS_SKIPPED_TOTAL = counter("actor_ticks_skipped_total", [SERVICE, ACTOR],
         "Ticks of timers that found no room in the mailbox.");
+    QUARANTINED = gauge("actor_quarantined", [SERVICE, Label("kind", "the kind of entity: `order`, `payment`, …")],
+        "Entities that fell too often and wait to be released.");
+    QUARANTINE_FORGIVEN_TOTAL = counter("actor_quarantine_forgiven_total",
+        [SERVICE, Label("kind", "the kind of entity: `order`, `payment`, …")],
+        "Entities that left a full quarantine because another one had to enter it.");
+    DEADLINE_EXCEEDED_TOTAL = counter("actor_deadline_exceeded_total",
+        [SERVICE, ACTOR, Label("message", "the kind of message, `several` or `unnamed`"),
+         Label("action", "`reported` or `restarted`")], "Handlers that were late.");
+    FAULTS_INJECTED_TOTAL = counter("faults_injected_total", [SERVICE, Label("kind", "what went wrong: `panic`, `slow`, …")],
+        "Faults that were brought about on demand.");
 }
 
 /// What a child of the tree records; the handles are kept, so that recording is an atomic operation.
@@ -76,7 +86,6 @@ pub(crate) struct MailboxMetrics {
     pub(crate) wait: Histogram,
     pub(crate) handle: Histogram,
     overloaded: Counter,
-    pub(crate) lost_in_panic: Counter,
 }
 
 impl MailboxMetrics {
@@ -89,8 +98,6 @@ impl MailboxMetrics {
             handle: histogram!(HANDLE_SECONDS, "service" => service, "actor" => actor),
             overloaded: counter!(MAILBOX_REJECTED_TOTAL,
                 "service" => service, "actor" => actor, "reason" => "overloaded"),
-            lost_in_panic: counter!(MESSAGES_LOST_TOTAL,
-                "service" => service, "actor" => actor, "reason" => "panicked"),
         }
     }
 
@@ -124,6 +131,21 @@ pub(crate) fn budget_gauge(service: &'static str, actor: &'static str) -> Gauge 
 
 pub(crate) fn stuck_counter(service: &'static str, actor: &'static str, reason: &'static str) -> Counter {
     counter!(STUCK_TOTAL, "service" => service, "actor" => actor, "reason" => reason)
+}
+
+pub(crate) fn deadline_exceeded(
+    service: &'static str,
+    actor: &'static str,
+    message: &'static str,
+    action: &'static str,
+) {
+    counter!(DEADLINE_EXCEEDED_TOTAL,
+        "service" => service, "actor" => actor, "message" => message, "action" => action)
+    .increment(1);
+}
+
+pub(crate) fn fault_injected(service: &'static str, kind: &'static str) {
+    counter!(FAULTS_INJECTED_TOTAL, "service" => service, "kind" => kind).increment(1);
 }
 
 pub(crate) fn ticks_skipped(service: &'static str, actor: &'static str) -> Counter {

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod config;
 pub mod consumer;
+pub mod coordination;
 pub mod dead_letters;
 #[cfg(feature = "kafka")]
 pub mod devkafka;

@@ -5,6 +5,8 @@
 mod broker;
 mod cli;
 mod contention;
+#[cfg(feature = "kafka")]
+mod coordination;
 mod demo;
 mod dlq;
 mod documents;
@@ -14,6 +16,7 @@ mod every_service_twice;
 mod gateway;
 mod killing;
 mod metrics;
+mod observability;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]
@@ -24,5 +27,7 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod supervision;
+mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;

@@ -130,6 +130,10 @@ pub(super) async fn attempts<H: Handler>(
                 None
             }
             Ok(Err(HandleError::Poison(reason))) => Some(reason),
+            Ok(Err(HandleError::SetAside(reason))) => {
+                tries.note(&reason);
+                return Err(Failure { attempts: poisonous + 1, tries });
+            }
             Err(_) => Some("the handler panicked".to_owned()),
         };
         if let Some(reason) = poison {

@@ -5,6 +5,8 @@
 //!   no event is lost, skipped or dead-lettered for an outage. Only its own key waits meanwhile.
 //! - What fails by itself ([`HandleError::Poison`], or a panic) is tried a few times and then becomes a dead letter;
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
+//! - What is meant for an entity in quarantine ([`HandleError::SetAside`]) becomes a dead letter at once, and goes back when
+//!   the entity is released.
 //! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
 //!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
 //! - A message in which there is no event is kept as it came before its offset passes. Nobody knows its
@@ -28,7 +30,7 @@ use jiff::Timestamp;
 use metrics::{Counter, counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
-use viscount_actors::{Restart, Supervisor};
+use viscount_actors::{AskError, Restart, Supervisor};
 use viscount_contracts::{Envelope, Topic};
 
 use self::{
@@ -55,6 +57,21 @@ pub enum HandleError {
     /// The event itself is the problem.
     #[error("cannot be handled: {0}")]
     Poison(String),
+    /// Whoever should handle it is quarantined. To try again will not help: it is set aside at once as a dead letter, and
+    /// goes back when that one is released.
+    #[error("set aside: {0}")]
+    SetAside(String),
+}
+
+impl From<AskError> for HandleError {
+    /// A panic counts against the event; everything else but a quarantine is this moment's trouble.
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Panicked => HandleError::Poison("its actor panicked".to_owned()),
+            AskError::Quarantined { .. } => HandleError::SetAside(error.to_string()),
+            other => HandleError::Away(other.to_string()),
+        }
+    }
 }
 
 /// What a service does with the events of a topic.

@@ -124,6 +124,15 @@ fn exported(handle: Option<&PrometheusHandle>) -> String {
     text
 }
 
+/// The header field that says which process an exposition is of. Services may share one, and behind a gateway it may be
+/// another replica that answers next: whoever takes rates needs to know whose numbers they are.
+pub const PROCESS_ID: &str = "process-id";
+
+/// What stands in [`PROCESS_ID`]: made anew by each start.
+pub fn process_id() -> uuid::Uuid {
+    super::process::id()
+}
+
 fn build() -> Result<Recorder, String> {
     // Without buckets the exporter would make summaries, which cannot be added up over instances.
     let handle = PrometheusBuilder::new()

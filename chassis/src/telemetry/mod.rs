@@ -7,6 +7,7 @@
 mod context;
 mod exemplars;
 mod exposition;
+pub mod log_filter;
 mod logs;
 pub mod metrics;
 mod process;
@@ -17,7 +18,7 @@ use std::str::FromStr;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 pub use context::{TraceContext, current_trace, current_traceparent, in_trace};
 pub(crate) use context::{exemplar_of, in_context, sync_in_context};
@@ -127,10 +128,7 @@ impl Guard {
 /// Sets up logs and traces for the whole process, and the metrics recorder. Once, as early as possible.
 pub fn init(config: TelemetryConfig) -> Result<Guard, TelemetryError> {
     metrics::install();
-    let filter = match config.filter.as_str() {
-        "" => EnvFilter::try_new(DEFAULT_FILTER)?,
-        text => EnvFilter::try_new(text)?,
-    };
+    let filter = log_filter::changeable(&config.filter)?;
     let lines = logs::layer::<Registry>(config.format, config.output)?;
     let (spans, traces) = match &config.otlp_endpoint {
         Some(endpoint) => {

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::LazyLock;
+
+use uuid::Uuid;
 
 use crate::metrics::{
     Metric, PROCESS_CPU_SECONDS_TOTAL, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY_BYTES,
@@ -10,6 +13,13 @@ use crate::metrics::{
 
 /// The kernel counts CPU time for `/proc` in USER_HZ, which is 100 on every architecture that Linux still runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+static ID: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+
+/// What tells this process from every other one, and from the one that ran here before it.
+pub(super) fn id() -> Uuid {
+    *ID
+}
 
 /// Appends the process metrics. What cannot be read (no Linux, no `/proc`) is left out.
 pub(super) fn render(out: &mut String) {

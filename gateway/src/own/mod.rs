@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use viscount_chassis::telemetry::metrics::scrape;
+use viscount_chassis::telemetry::metrics::{PROCESS_ID, process_id, scrape};
 
 use crate::refusal::Refusal;
 use crate::routes::Own;
@@ -38,11 +38,7 @@ impl OwnAnswers {
         Ok(match own {
             Own::Livez => json(StatusCode::OK, &serde_json::json!({"status": "alive"})),
             Own::Readyz => health::readyz(&self.upstream, self.phase.now()),
-            Own::Metrics => {
-                let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-                let (kind, text) = scrape(accept).await.map_err(|_| Refusal::MetricsBusy)?;
-                of_type(kind, text)
-            }
+            Own::Metrics => exposition(headers).await?,
             Own::OpenApi => of_type("application/json", self.document.get(&self.upstream).await),
             Own::Docs => docs::index(),
             Own::DocsFile => {
@@ -50,6 +46,17 @@ impl OwnAnswers {
             }
         })
     }
+}
+
+async fn exposition(headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let (kind, text) = scrape(accept).await.map_err(|_| Refusal::MetricsBusy)?;
+    let mut response = of_type(kind, text);
+    if let Ok(process) = HeaderValue::from_str(&process_id().to_string()) {
+        response.headers_mut().insert(PROCESS_ID, process);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

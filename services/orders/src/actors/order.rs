@@ -112,6 +112,10 @@ impl Entity for OrderActor {
         Ok(Self { id, env, order })
     }
 
+    fn kind(request: &Request) -> &'static str {
+        request.command.name()
+    }
+
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         let mut next = Next::Continue;
         for request in requests {

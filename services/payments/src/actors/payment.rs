@@ -125,6 +125,16 @@ impl Entity for PaymentActor {
         Ok(Self { env, payment, stale: false })
     }
 
+    fn kind(request: &Request) -> &'static str {
+        match &request.work {
+            Work::Order { intent: Intent::Charge(_), .. } => "charge",
+            Work::Order { intent: Intent::Refund { .. }, .. } => "refund",
+            Work::Order { intent: Intent::Cancel { .. }, .. } => "cancel",
+            Work::Webhook { .. } => "webhook",
+            Work::Chase(_) => "chase",
+        }
+    }
+
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         for Request { work, traceparent, reply } in requests {
             let result = self.work(work, traceparent).await;
