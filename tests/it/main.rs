@@ -27,6 +27,7 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod supervision;
 mod top;
 #[cfg(feature = "kafka")]
 mod unwelcome;

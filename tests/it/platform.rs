@@ -152,6 +152,11 @@ impl Platform {
         self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
+    /// The code with which the process has ended; none while it runs.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.as_mut()?.try_wait().unwrap()?.code()
+    }
+
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();

@@ -29,6 +29,7 @@ use super::ops::{self, Ops};
 use super::routes::Routes;
 use super::supervision::{self, Tree};
 use super::takeover::{Closing, upgrades};
+use super::websocket;
 use crate::auth::Verifier;
 use crate::telemetry;
 use crate::thread_name::name_this_thread;
@@ -216,6 +217,7 @@ pub fn serve(
             .app_data(verifier.clone())
             .app_data(routes.clone())
             .app_data(Closing::new(closes.clone()))
+            .app_data(websocket::Figures::of(service))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
             .configure(|app| supervision::configure(app, tree.clone()))

@@ -106,6 +106,10 @@ impl EventLog for EmbeddedLog {
         })
     }
 
+    fn newest(&self, topic: Topic) -> Option<i64> {
+        self.topics.read().get(&topic).map(|partition| *partition.head.borrow())
+    }
+
     fn follow(&self, topic: Topic, start: Start) -> BoxFuture<'_, Result<Box<dyn LogReader>, LogError>> {
         Box::pin(async move {
             let after = match start {

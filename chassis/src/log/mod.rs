@@ -81,6 +81,12 @@ pub trait EventLog: Send + Sync + 'static {
         Box::pin(async { Ok(None) })
     }
 
+    /// The newest event of a topic, when it is this process's own and the engine keeps it in memory. Costs nothing.
+    fn newest(&self, topic: Topic) -> Option<i64> {
+        let _ = topic;
+        None
+    }
+
     /// True when other processes may take a part of a group's work: then what a replica holds in memory has to follow
     /// the log, because the group's events are not all handled here.
     fn shares_work(&self) -> bool {

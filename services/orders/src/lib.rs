@@ -18,6 +18,7 @@
 //! ├── boot               migrates, loads the price book, starts the rest
 //! ├── stream-hub         hands each event to those who watch its order
 //! ├── price-book         follows the catalogue, where replicas share the work
+//! ├── counts             shows how many orders wait
 //! ├── deadlines          cancels what has waited too long
 //! └── consume-catalog, consume-inventory, consume-payments
 //! ```
@@ -138,6 +139,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     )?;
 
     let (tree, log, deadlines) = (supervisor.clone(), platform.log.clone(), config.deadlines);
+    let policy = config.policy;
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (book, committer, router, orders) =
@@ -147,6 +149,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             book.load(&pool).await?;
             let told = log.clone();
             tree.task("stream-hub", Restart::Permanent, move || follow.clone().follow(told.clone()));
+            let (counted, fulfilment) = (orders.clone(), policy.fulfilment);
+            tree.task("counts", Restart::Permanent, move || actors::count_open(counted.clone(), fulfilment));
             let overdue = router.clone();
             tree.task("deadlines", Restart::Permanent, move || {
                 actors::cancel_overdue(orders.clone(), overdue.clone(), deadlines)
