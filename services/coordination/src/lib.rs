@@ -26,7 +26,7 @@ mod config;
 mod configurations;
 pub mod domain;
 mod http;
-mod metrics;
+pub mod metrics;
 mod refusal;
 mod registry;
 mod store;
@@ -57,6 +57,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/coordination"
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;

@@ -9,7 +9,6 @@ use viscount_chassis::{
 };
 
 use crate::{
-    NAME,
     domain::{Health, InstanceId, Registration},
     metrics::{INSTANCES, REGISTRATIONS},
     refusal::Refusal,
@@ -80,7 +79,7 @@ impl Registry {
             let projection = Projection::Registered(Box::new(told.clone()), version);
             match self.commit(events, projection).await {
                 Ok(()) => {
-                    counter!(REGISTRATIONS, "service" => NAME, "outcome" => "registered").increment(1);
+                    counter!(REGISTRATIONS, "outcome" => "registered").increment(1);
                     let (service, address) = (told.service.as_str(), told.address.as_str());
                     tracing::info!(instance = %told.id, of = service, address, "instance registered");
                     let Some(instance) = store::find(&self.pool, told.id).await? else { continue };
@@ -144,7 +143,7 @@ impl Registry {
         let counts = store::by_health(&self.pool).await?;
         for health in [Health::Unknown, Health::Healthy, Health::Unhealthy] {
             let count = counts.iter().find(|(of, _)| *of == health.as_str()).map_or(0, |(_, count)| *count);
-            gauge!(INSTANCES, "service" => NAME, "health" => health.as_str()).set(count as f64);
+            gauge!(INSTANCES, "health" => health.as_str()).set(count as f64);
         }
         Ok(())
     }
@@ -154,7 +153,7 @@ impl Registry {
         let event = NewEvent::new(instance.id.uuid(), instance.version + 1, &event, Timestamp::now());
         match self.commit(vec![event], Projection::Gone(instance.id)).await {
             Ok(()) => {
-                counter!(REGISTRATIONS, "service" => NAME, "outcome" => reason).increment(1);
+                counter!(REGISTRATIONS, "outcome" => reason).increment(1);
                 let (service, address) = (&instance.service, &instance.address);
                 tracing::info!(instance = %instance.id, of = service, address, reason, "instance is gone");
                 Ok(true)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use viscount_chassis::metrics::Metric;
 
 /// The lists, with what they are lists of.
-pub const LISTS: [(&str, &str, &[Metric]); 8] = [
+pub const LISTS: [(&str, &str, &[Metric]); 9] = [
     ("Gateway", "gateway/src/metrics.rs", viscount_gateway::metrics::ALL),
     ("Every service", "chassis/src/metrics.rs", viscount_chassis::metrics::ALL),
     ("Actors", "actors/src/metrics.rs", viscount_chassis::metrics::ACTORS),
@@ -14,6 +14,7 @@ pub const LISTS: [(&str, &str, &[Metric]); 8] = [
     ("Payments", "services/payments/src/metrics.rs", viscount_payments::metrics::ALL),
     ("Catalog", "services/catalog/src/metrics.rs", viscount_catalog::metrics::ALL),
     ("Identity", "services/identity/src/metrics.rs", viscount_identity::metrics::ALL),
+    ("Coordination", "services/coordination/src/metrics.rs", viscount_coordination::metrics::ALL),
 ];
 
 /// Every metric.

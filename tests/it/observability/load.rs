@@ -98,7 +98,8 @@ impl<'a> Load<'a> {
             let refused = http.get(format!("{url}/v1/orders")).send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
             let orders = self.platform.service("orders");
-            let refused = http.get(format!("{orders}/v1/orders")).bearer_auth("nonsense").send().await.unwrap();
+            let refused =
+                http.get(format!("{orders}/v1/orders")).bearer_auth("nonsense").send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
         }
     }
@@ -107,7 +108,8 @@ impl<'a> Load<'a> {
     pub async fn dead_letter(&self) -> String {
         let order = self.place(1, "tok_visa").await;
         self.ends(&order, "completed").await;
-        let customer = self.platform.get(&format!("/v1/orders/{order}"), &self.buyer).await["customer_id"].clone();
+        let customer =
+            self.platform.get(&format!("/v1/orders/{order}"), &self.buyer).await["customer_id"].clone();
         let customer = customer.as_str().unwrap();
         let forbid = format!(
             "alter table orders add constraint unwanted check (status <> 'validated' or customer_id <> '{customer}') not valid"
@@ -154,7 +156,8 @@ impl<'a> Load<'a> {
         let actors = self.platform.get("/v1/ops/actors?service=orders", &self.admin).await;
         let path = path_of(&actors["tree"], "order").unwrap();
         let release = json!({"path": path, "id": order});
-        let freed = self.platform.post("/v1/ops/actors/release?service=orders", &self.admin, "-", &release).await;
+        let freed =
+            self.platform.post("/v1/ops/actors/release?service=orders", &self.admin, "-", &release).await;
         assert_eq!(freed.unwrap().status(), StatusCode::OK);
     }
 }

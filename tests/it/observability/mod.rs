@@ -62,7 +62,11 @@ fn a_panic_storm_raises_its_alert_and_no_panel_or_rule_is_without_data() {
         let began = Instant::now();
         load.orders(60).await;
         let alert = prometheus.until_firing("ActorRestartStorm").await;
-        println!("the alert fired {:?} after the storm began: {}", began.elapsed(), alert["annotations"]["summary"]);
+        println!(
+            "the alert fired {:?} after the storm began: {}",
+            began.elapsed(),
+            alert["annotations"]["summary"]
+        );
         assert_eq!(alert["labels"]["service"], "orders");
         assert_eq!(alert["labels"]["actor"], "order");
 
@@ -113,7 +117,8 @@ async fn rules_are_healthy(prometheus: &Prometheus) {
         assert_eq!(rule["health"], "ok", "{rule}");
         let query = rule["query"].as_str().unwrap();
         for word in query.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_' || char == ':')) {
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
+            let base =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
             let recorded = word.contains(':') && !word.starts_with(':');
             if (recorded || known.contains(base)) && !WITHOUT_DATA.iter().any(|(metric, _)| *metric == base) {
                 assert!(names.contains(word), "{} asks for {word}, which is not there", rule["name"]);
@@ -122,7 +127,10 @@ async fn rules_are_healthy(prometheus: &Prometheus) {
         for alert in rule["alerts"].as_array().into_iter().flatten() {
             for (name, text) in alert["annotations"].as_object().unwrap() {
                 let text = text.as_str().unwrap();
-                assert!(!text.is_empty() && !text.contains("<no value>") && !text.contains("error"), "{name}: {text}");
+                assert!(
+                    !text.is_empty() && !text.contains("<no value>") && !text.contains("error"),
+                    "{name}: {text}"
+                );
             }
         }
     }
@@ -158,4 +166,3 @@ fn what_may_be_empty_is_asked_for_and_exists() {
         );
     }
 }
-

@@ -11,9 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::registry::Registry;
 
 /// How often the database is asked.
-const ROUND: Duration = Duration::from_millis(500);
+const ROUND: Duration = Duration::from_secs(1);
 /// In which rounds the instances are counted.
-const SHOWN: u64 = 10;
+const SHOWN: u64 = 5;
 /// How many registrations end in one round at most.
 const PER_ROUND: i64 = 200;
 
