@@ -14,6 +14,7 @@ mod database;
 mod pace;
 mod read;
 pub(crate) mod session;
+mod spans;
 
 #[cfg(feature = "kafka")]
 pub(crate) use batch::AROUND;

@@ -11,6 +11,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     idempotency::{self, Claim, StoredAnswer},
     store::{CommitError, Committer, Entry, EventStore, NewEvent},
+    telemetry::in_trace,
 };
 use viscount_contracts::{EventId, OrderId};
 
@@ -125,7 +126,8 @@ impl Entity for OrderActor {
                     }
                 }
             }
-            let answer = self.obey(command, cause, claim, traceparent).await;
+            let trace = traceparent.as_deref();
+            let answer = in_trace(trace, self.obey(command, cause, claim, trace)).await;
             if let Err(Refusal::Commit(_) | Refusal::Store(_)) = answer {
                 next = Next::Reload;
             }
@@ -145,7 +147,7 @@ impl OrderActor {
         command: Command,
         cause: Option<EventId>,
         claim: Option<(Claim, u16)>,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
     ) -> Result<Told, Refusal> {
         let mut fresh = false;
         for _ in 0..ROUNDS {
@@ -159,7 +161,7 @@ impl OrderActor {
                     continue;
                 }
             };
-            let (events, after) = self.foresee(&decided, traceparent.as_deref());
+            let (events, after) = self.foresee(&decided, traceparent);
             let Some(after) = after else { return Err(Rejection::Unknown.into()) };
             if events.is_empty() && claim.is_none() {
                 return Ok(Told { order: after, body: None });

@@ -12,6 +12,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     failpoint,
     store::{CommitError, Committer, Entry, EventStore, NewEvent},
+    telemetry::in_trace,
 };
 use viscount_contracts::{EventId, Money, OrderId, UserId};
 
@@ -127,7 +128,8 @@ impl Entity for PaymentActor {
 
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         for Request { work, traceparent, reply } in requests {
-            let result = self.work(work, traceparent).await;
+            let trace = traceparent.as_deref();
+            let result = in_trace(trace, self.work(work, trace)).await;
             reply.send(result);
         }
         if self.stale {
@@ -143,14 +145,14 @@ impl Entity for PaymentActor {
 
 /// What a step is caused by, and so has its effect once.
 #[derive(Default)]
-struct Cause {
+struct Cause<'a> {
     event: Option<EventId>,
     webhook: Option<WebhookId>,
-    traceparent: Option<String>,
+    traceparent: Option<&'a str>,
 }
 
 impl PaymentActor {
-    async fn work(&mut self, work: Work, traceparent: Option<String>) -> Result<Settled, Trouble> {
+    async fn work(&mut self, work: Work, traceparent: Option<&str>) -> Result<Settled, Trouble> {
         match work {
             Work::Order { intent, event } => {
                 self.obey(intent, event, traceparent).await.map(|()| Settled::Done)
@@ -174,7 +176,7 @@ impl PaymentActor {
         &mut self,
         intent: Intent,
         event: EventId,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
     ) -> Result<(), Trouble> {
         self.refresh().await?;
         let answer = match self.payment.asks(&intent) {
@@ -186,7 +188,7 @@ impl PaymentActor {
     }
 
     /// Asks again what is not known.
-    async fn chase(&mut self, call: CallId, traceparent: Option<String>) -> Result<Settled, Trouble> {
+    async fn chase(&mut self, call: CallId, traceparent: Option<&str>) -> Result<Settled, Trouble> {
         self.refresh().await?;
         let Some(question) = self.payment.asks_again(call) else {
             // Known by now; a deadline that is left over ends here.
@@ -246,7 +248,7 @@ impl PaymentActor {
     }
 
     /// Decides, commits, believes. When another replica was faster: loads, and decides again.
-    async fn commit(&mut self, command: impl Fn(&Payment) -> Command, cause: &Cause) -> Result<(), Trouble> {
+    async fn commit(&mut self, command: impl Fn(&Payment) -> Command, cause: &Cause<'_>) -> Result<(), Trouble> {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
@@ -295,7 +297,7 @@ impl PaymentActor {
     }
 
     /// The payment as it will be, and what is to be written for that.
-    fn foresee(&self, decided: Vec<Event>, cause: &Cause) -> (Payment, Entry<Projection>) {
+    fn foresee(&self, decided: Vec<Event>, cause: &Cause<'_>) -> (Payment, Entry<Projection>) {
         let now = Timestamp::now();
         let mut after = self.payment.clone();
         let events: Vec<(Event, NewEvent)> = decided
@@ -303,7 +305,7 @@ impl PaymentActor {
             .map(|event| {
                 after.evolve(&event, now);
                 let stored =
-                    codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.clone());
+                    codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.map(str::to_owned));
                 (event, stored)
             })
             .collect();
