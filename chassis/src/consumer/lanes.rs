@@ -22,7 +22,7 @@ use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
 use crate::{
     dead_letters::Tries,
     failpoint,
-    telemetry::{self, Kind, LOG_SYSTEM, Span, TraceContext},
+    telemetry::{self, SpanKind, LOG_SYSTEM, Span, TraceContext},
 };
 
 /// An event in hand, and where it came from.
@@ -168,7 +168,7 @@ fn process_span(spec: &ConsumerSpec, event: &Envelope) -> Span {
         return Span::none();
     }
     let cause = event.traceparent.as_deref().and_then(TraceContext::parse);
-    let mut span = Span::after(spec.consumer, Kind::Consumer, format!("process {}", spec.topic), cause);
+    let mut span = Span::after(spec.consumer, SpanKind::Consumer, format!("process {}", spec.topic), cause);
     span.set("messaging.system", LOG_SYSTEM);
     span.set("messaging.operation.name", "process");
     span.set("messaging.operation.type", "process");

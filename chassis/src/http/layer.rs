@@ -25,7 +25,7 @@ use super::request_id::{RequestId, X_REQUEST_ID};
 use super::routes::Routes;
 use super::unread::Unread;
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::telemetry::{self, Kind, Span, TraceContext};
+use crate::telemetry::{self, SpanKind, Span, TraceContext};
 
 /// The layer's settings; one per service.
 #[derive(Clone)]
@@ -134,8 +134,8 @@ impl Layer {
         if !telemetry::exporting() || parent.is_none() && PROBES.contains(&asked.uri.path()) {
             return Span::none();
         }
-        let mut span = Span::after(self.service, Kind::Server, "", parent);
-        span.set("http.request.method", method_name(&asked.method));
+        let mut span = Span::after(self.service, SpanKind::Server, "", parent);
+        span.set("http.request.method", telemetry::known_method(asked.method.as_str()));
         span.set("url.scheme", "http");
         span.set("url.path", asked.uri.path().to_owned());
         span
@@ -212,7 +212,7 @@ impl Layer {
         red::observe(self.service, route, &asked.method, status, took);
         if !span.is_none() {
             // Only now is it known which route it was.
-            span.rename(format!("{} {route}", method_name(&asked.method)));
+            span.rename(format!("{} {route}", telemetry::known_method(asked.method.as_str())));
             span.set("http.route", route.to_owned());
             span.set("http.response.status_code", status.as_u16());
             if status.is_server_error() {
@@ -275,20 +275,6 @@ impl ResponseError for Failure {
             Some(unread) => response.map_body(|_, body| unread.hold(body)),
             None => response,
         }
-    }
-}
-
-/// The methods that are known, by name: whatever else somebody sends is one of `_OTHER`.
-fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "_OTHER",
     }
 }
 

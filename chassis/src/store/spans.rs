@@ -8,7 +8,7 @@
 use viscount_contracts::Topic;
 
 use super::{CommitError, batch::NewEvent};
-use crate::telemetry::{self, Kind, LOG_SYSTEM, Span, TraceContext};
+use crate::telemetry::{self, SpanKind, LOG_SYSTEM, Span, TraceContext};
 
 /// An entry is handed in: its events are from now on those of its span.
 pub(super) fn publishing(topic: Topic, events: &mut [NewEvent]) -> Span {
@@ -21,9 +21,9 @@ pub(super) fn publishing(topic: Topic, events: &mut [NewEvent]) -> Span {
     // The work that asks is the parent, as long as it is the cause: it knows whether it is a span.
     let mut span = match cause {
         Some(cause) if within.is_none_or(|within| within.trace_id() != cause.trace_id()) => {
-            Span::after(topic.service(), Kind::Producer, name, Some(cause))
+            Span::after(topic.service(), SpanKind::Producer, name, Some(cause))
         }
-        _ => Span::child(topic.service(), Kind::Producer, name),
+        _ => Span::child(topic.service(), SpanKind::Producer, name),
     };
     span.set("messaging.system", LOG_SYSTEM);
     span.set("messaging.operation.name", "publish");
@@ -50,7 +50,7 @@ pub(super) fn writing<'a>(topic: Topic, entries: impl ExactSizeIterator<Item = &
     }
     let size = entries.len();
     let carried = entries.filter_map(Span::context);
-    let mut span = Span::for_many(topic.service(), Kind::Client, format!("commit {topic}"), carried);
+    let mut span = Span::for_many(topic.service(), SpanKind::Client, format!("commit {topic}"), carried);
     span.set("db.system.name", "postgresql");
     span.set("db.operation.name", "commit");
     span.set("db.operation.batch.size", size);

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{self as proto, ResourceSpans, ScopeSpans, span, status};
 
 use super::context::TraceContext;
-use super::span::{Kind, Record, Value};
+use super::span::{SpanKind, Record, Value};
 
 /// Whose spans these are.
 #[derive(Debug, Clone)]
@@ -57,11 +57,11 @@ fn resource(source: &Source, service: &str) -> Resource {
 fn span(record: Record) -> proto::Span {
     let (trace_id, span_id) = ids(record.context);
     let kind = match record.kind {
-        Kind::Internal => span::SpanKind::Internal,
-        Kind::Server => span::SpanKind::Server,
-        Kind::Client => span::SpanKind::Client,
-        Kind::Producer => span::SpanKind::Producer,
-        Kind::Consumer => span::SpanKind::Consumer,
+        SpanKind::Internal => span::SpanKind::Internal,
+        SpanKind::Server => span::SpanKind::Server,
+        SpanKind::Client => span::SpanKind::Client,
+        SpanKind::Producer => span::SpanKind::Producer,
+        SpanKind::Consumer => span::SpanKind::Consumer,
     };
     let link = |to: TraceContext| {
         let (trace_id, span_id) = ids(to);

@@ -19,7 +19,7 @@ pub const LOG_SYSTEM: &str = "viscount";
 
 /// What a span stands for, from the point of view of whoever makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SpanKind {
     /// A step inside.
     Internal,
     /// Answers a request.
@@ -96,7 +96,7 @@ pub(super) struct Record {
     pub context: TraceContext,
     pub parent: Option<u64>,
     pub service: &'static str,
-    pub kind: Kind,
+    pub kind: SpanKind,
     pub name: Cow<'static, str>,
     /// Nanoseconds since 1970.
     pub began: u64,
@@ -120,7 +120,7 @@ impl Span {
     }
 
     /// A step of the current work; the first of a trace when the work belongs to none.
-    pub fn child(service: &'static str, kind: Kind, name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn child(service: &'static str, kind: SpanKind, name: impl Into<Cow<'static, str>>) -> Self {
         if !super::exporting() {
             return Span(None);
         }
@@ -134,7 +134,7 @@ impl Span {
     /// What follows from a request or a message that came with this context; the first of a trace without one.
     pub fn after(
         service: &'static str,
-        kind: Kind,
+        kind: SpanKind,
         name: impl Into<Cow<'static, str>>,
         parent: Option<TraceContext>,
     ) -> Self {
@@ -147,7 +147,7 @@ impl Span {
     /// One for work of many traces: it belongs to none of them, links to them, and is kept when one of them is.
     pub fn for_many(
         service: &'static str,
-        kind: Kind,
+        kind: SpanKind,
         name: impl Into<Cow<'static, str>>,
         of: impl Iterator<Item = TraceContext>,
     ) -> Self {
@@ -173,7 +173,7 @@ impl Span {
 
     fn begin(
         service: &'static str,
-        kind: Kind,
+        kind: SpanKind,
         name: Cow<'static, str>,
         parent: Option<TraceContext>,
         trace_id: Option<u128>,
@@ -187,7 +187,7 @@ impl Span {
 
     fn open(
         service: &'static str,
-        kind: Kind,
+        kind: SpanKind,
         name: Cow<'static, str>,
         context: TraceContext,
         parent: Option<u64>,
@@ -276,4 +276,10 @@ impl Drop for Span {
             traces::end(open.record);
         }
     }
+}
+
+/// `http.request.method`: the methods that are known; whatever else somebody sends is `_OTHER`.
+pub fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     log::{LogError, embedded::Reader},
     store::EventStore,
-    telemetry::{self, Kind, Span, TraceContext},
+    telemetry::{self, SpanKind, Span, TraceContext},
 };
 
 /// How many events are taken at once.
@@ -274,7 +274,7 @@ fn relay_span(topic: Topic, events: &[Arc<Envelope>]) -> Span {
         return Span::none();
     }
     let published = events.iter().filter_map(|event| TraceContext::parse(event.traceparent.as_deref()?));
-    let mut span = Span::for_many(topic.service(), Kind::Client, format!("send {topic}"), published);
+    let mut span = Span::for_many(topic.service(), SpanKind::Client, format!("send {topic}"), published);
     span.set("messaging.system", "kafka");
     span.set("messaging.operation.name", "send");
     span.set("messaging.operation.type", "send");

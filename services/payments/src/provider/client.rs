@@ -11,7 +11,7 @@ use viscount_chassis::resilience::{
     BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
     Verdict,
 };
-use viscount_chassis::telemetry::{self, Kind, Span, current_trace};
+use viscount_chassis::telemetry::{self, SpanKind, Span, current_trace};
 use viscount_contracts::{Currency, Money, OrderId};
 
 use super::wire::{self, Failure, IDEMPOTENCY_KEY, List, Metadata, NewCharge, NewRefund, Status, meta};
@@ -48,6 +48,8 @@ pub enum ProviderError {
 pub struct Provider {
     http: Client,
     base: Url,
+    /// The base for others to read: without credentials.
+    shown: String,
     guard: Guard,
     timeout: Duration,
 }
@@ -118,7 +120,8 @@ impl Provider {
             retry: Some(RetryConfig { max_retries: 1, ..RetryConfig::default() }),
             ..GuardConfig::named("payment_provider")
         });
-        Ok(Self { http: http.build()?, base, guard, timeout: config.timeout })
+        let shown = base.origin().ascii_serialization();
+        Ok(Self { http: http.build()?, base, shown, guard, timeout: config.timeout })
     }
 
     /// Whether calls are let through; not while the provider failed too often lately.
@@ -209,10 +212,10 @@ impl Provider {
         }
         let template = path.split_once('?').map_or(path, |(template, _)| template);
         let name = format!("{method} {template}");
-        let mut span = Span::child(crate::NAME, Kind::Client, name);
-        span.set("http.request.method", method.to_string());
+        let mut span = Span::child(crate::NAME, SpanKind::Client, name);
+        span.set("http.request.method", telemetry::known_method(method.as_str()));
         span.set("url.template", template.to_owned());
-        span.set("url.full", format!("{}{template}", self.base.as_str().trim_end_matches('/')));
+        span.set("url.full", format!("{}{template}", self.shown));
         span.set("server.address", self.base.host_str().unwrap_or_default().to_owned());
         span.set("server.port", self.base.port_or_known_default().unwrap_or_default());
         span.set("peer.service", "payment-provider");
