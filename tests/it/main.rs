@@ -4,6 +4,7 @@
 #[cfg(feature = "kafka")]
 mod broker;
 mod cli;
+mod collector;
 mod contention;
 mod demo;
 mod dlq;
@@ -23,5 +24,6 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod traces;
 #[cfg(feature = "kafka")]
 mod unwelcome;
