@@ -27,7 +27,7 @@ pub struct TracesConfig {
 }
 
 /// The usual timeout (OpenTelemetry's specification).
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl TracesConfig {
     /// To this collector, all of them.
