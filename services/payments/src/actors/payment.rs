@@ -12,7 +12,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     failpoint,
     store::{CommitError, Committer, Entry, EventStore, NewEvent},
-    telemetry::in_trace,
+    telemetry::{TraceContext, in_trace},
 };
 use viscount_contracts::{EventId, Money, OrderId, UserId};
 
@@ -108,6 +108,8 @@ const ROUNDS: usize = 8;
 pub struct PaymentActor {
     env: PaymentEnv,
     payment: Payment,
+    /// The trace that it began in: a question that is asked again, by and by, belongs there.
+    trace: Option<TraceContext>,
     /// The state may not be what is stored.
     stale: bool,
 }
@@ -119,15 +121,16 @@ impl Entity for PaymentActor {
     type Message = Request;
 
     async fn load(order: OrderId, env: PaymentEnv, origin: Origin) -> Result<Self, LoadError> {
-        let payment = match origin {
-            Origin::New => Payment::of(order),
-            Origin::Stored => stored(&env, order).await.map_err(|trouble| LoadError(trouble.to_string()))?,
-        };
-        Ok(Self { env, payment, stale: false })
+        let stale = matches!(origin, Origin::Stored);
+        let mut actor = Self { env, payment: Payment::of(order), trace: None, stale };
+        actor.refresh().await.map_err(|trouble| LoadError(trouble.to_string()))?;
+        Ok(actor)
     }
 
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         for Request { work, traceparent, reply } in requests {
+            self.trace = self.trace.or_else(|| TraceContext::parse(traceparent.as_deref()?));
+            let traceparent = traceparent.or_else(|| Some(self.trace?.to_string()));
             let trace = traceparent.as_deref();
             let result = in_trace(trace, self.work(work, trace)).await;
             reply.send(result);
@@ -316,17 +319,16 @@ impl PaymentActor {
 
     async fn refresh(&mut self) -> Result<(), Trouble> {
         if self.stale {
-            self.payment = stored(&self.env, self.payment.order()).await?;
+            let order = self.payment.order();
+            let events = self.env.0.store.stream(order.uuid(), 0).await;
+            let events = events.map_err(|error| Trouble::Away(error.to_string()))?;
+            self.payment =
+                codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))?;
+            self.trace = events.first().and_then(|first| TraceContext::parse(first.traceparent.as_deref()?));
             self.stale = false;
         }
         Ok(())
     }
-}
-
-async fn stored(env: &PaymentEnv, order: OrderId) -> Result<Payment, Trouble> {
-    let events =
-        env.0.store.stream(order.uuid(), 0).await.map_err(|error| Trouble::Away(error.to_string()))?;
-    codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))
 }
 
 fn away(error: CommitError) -> Trouble {
