@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span as Sent;
 use prost::Message;
 use viscount_chassis::telemetry::{
-    Sampler, Span, SpanKind, TelemetryConfig, TraceContext, TracesConfig, current_traceparent, in_context, in_trace,
-    init,
+    Sampler, Span, SpanKind, TelemetryConfig, TraceContext, TracesConfig, current_traceparent, in_context,
+    in_trace, init,
 };
 
 fn collector() -> (String, mpsc::Receiver<Vec<Sent>>) {

@@ -22,7 +22,7 @@ use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
 use crate::{
     dead_letters::Tries,
     failpoint,
-    telemetry::{self, SpanKind, LOG_SYSTEM, Span, TraceContext},
+    telemetry::{self, LOG_SYSTEM, Span, SpanKind, TraceContext},
 };
 
 /// An event in hand, and where it came from.

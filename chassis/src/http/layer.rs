@@ -25,7 +25,7 @@ use super::request_id::{RequestId, X_REQUEST_ID};
 use super::routes::Routes;
 use super::unread::Unread;
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::telemetry::{self, SpanKind, Span, TraceContext};
+use crate::telemetry::{self, Span, SpanKind, TraceContext};
 
 /// The layer's settings; one per service.
 #[derive(Clone)]
@@ -78,9 +78,8 @@ impl Layer {
         let id = RequestId::of(headers.get(X_REQUEST_ID));
         let parent = headers.get("traceparent").and_then(|value| TraceContext::parse(value.to_str().ok()?));
         let mut span = self.span(request.head(), parent);
-        let trace = span
-            .context()
-            .unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
+        let trace =
+            span.context().unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
         // A client that asks us to wait gets that time on top.
         let deadline = self.deadline + PreferWait::of(headers).0.unwrap_or_default();
         let asked =
@@ -102,7 +101,11 @@ impl Layer {
             Ok(Err(panic)) => {
                 red::panicked(self.service);
                 telemetry::sync_in_context(trace, || {
-                    error!(message_of_panic = panic_text(&*panic), path = asked.uri.path(), "handler panicked");
+                    error!(
+                        message_of_panic = panic_text(&*panic),
+                        path = asked.uri.path(),
+                        "handler panicked"
+                    );
                 });
                 Err(Problem::internal().into())
             }

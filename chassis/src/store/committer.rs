@@ -27,11 +27,7 @@ use super::{
     pace::Pace,
     spans,
 };
-use crate::{
-    failpoint,
-    log::Publisher,
-    telemetry::Span,
-};
+use crate::{failpoint, log::Publisher, telemetry::Span};
 
 /// Writes a batch into a service's own tables, together with its events and inbox rows.
 pub trait Writer: Send + Sync + 'static {

@@ -8,7 +8,7 @@
 use viscount_contracts::Topic;
 
 use super::{CommitError, batch::NewEvent};
-use crate::telemetry::{self, SpanKind, LOG_SYSTEM, Span, TraceContext};
+use crate::telemetry::{self, LOG_SYSTEM, Span, SpanKind, TraceContext};
 
 /// An entry is handed in: its events are from now on those of its span.
 pub(super) fn publishing(topic: Topic, events: &mut [NewEvent]) -> Span {
@@ -84,7 +84,9 @@ pub(super) fn written(entry: &mut Span, batch: &Span, position: i64) {
 /// An entry is not committed. Whoever was slower decides again, and what was done before is done: neither has failed.
 pub(super) fn not_committed(entry: &mut Span, error: &CommitError) {
     let why = match error {
-        CommitError::Conflict | CommitError::Duplicate => return entry.set("viscount.commit.outcome", outcome(error)),
+        CommitError::Conflict | CommitError::Duplicate => {
+            return entry.set("viscount.commit.outcome", outcome(error));
+        }
         other => outcome(other),
     };
     entry.fail(why);

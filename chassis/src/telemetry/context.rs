@@ -90,7 +90,19 @@ const SAMPLED: u8 = 1;
 impl fmt::Display for TraceContext {
     /// As a `traceparent` header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        // By hand: it is written for every event and every call, and formatting three numbers costs four times as much.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        put_hex(&mut text[3..35], self.trace_id);
+        put_hex(&mut text[36..52], self.span_id.into());
+        put_hex(&mut text[53..55], self.flags.into());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+fn put_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }
 
@@ -108,10 +120,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 /// Runs work as part of a trace: of the one named by a `traceparent` that came with an event or a message, else of a
 /// new one.
-pub fn in_trace<F: Future>(
-    traceparent: Option<&str>,
-    work: F,
-) -> impl Future<Output = F::Output> + use<F> {
+pub fn in_trace<F: Future>(traceparent: Option<&str>, work: F) -> impl Future<Output = F::Output> + use<F> {
     scope(of_message(traceparent), work)
 }
 

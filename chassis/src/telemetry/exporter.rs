@@ -70,7 +70,8 @@ impl Exporter {
     pub fn start(config: TracesConfig) -> Result<(Self, Queue), String> {
         let post = Post::new(&config)?;
         let source = Source { service: config.service, instance: uuid::Uuid::new_v4().to_string() };
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         let (spans, waiting) = mpsc::channel(QUEUE);
         let (flush, flushes) = mpsc::channel(4);
         thread::Builder::new()
@@ -161,7 +162,8 @@ struct Refused {
 impl Post {
     fn new(config: &TracesConfig) -> Result<Self, String> {
         let url = format!("{}/v1/traces", config.endpoint.trim_end_matches('/'));
-        let url: Url = url.parse().map_err(|_| "is not an address such as http://localhost:4318".to_owned())?;
+        let url: Url =
+            url.parse().map_err(|_| "is not an address such as http://localhost:4318".to_owned())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("is not an http or https address".to_owned());
         }
@@ -207,7 +209,9 @@ impl Post {
                 Err(refused) => refused,
             };
             let wait = match refused.again {
-                Some(asked) => asked.unwrap_or_else(|| pause.mul_f64(rand::random_range(0.5..1.5))).min(LONGEST_PAUSE),
+                Some(asked) => {
+                    asked.unwrap_or_else(|| pause.mul_f64(rand::random_range(0.5..1.5))).min(LONGEST_PAUSE)
+                }
                 None => return self.dropped(refused.reason, count),
             };
             if attempt >= TRIES || began.elapsed() + wait > PATIENCE {

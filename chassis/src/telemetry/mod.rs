@@ -26,7 +26,7 @@ pub(crate) use context::sync_in_context;
 pub use context::{TraceContext, current_trace, current_traceparent, in_context, in_trace};
 pub use exporter::{DROPPED as TRACES_DROPPED, EXPORTED as TRACES_EXPORTED};
 pub use sampler::Sampler;
-pub use span::{SpanKind, LOG_SYSTEM, MOST_LINKS, Span, Value, known_method};
+pub use span::{LOG_SYSTEM, MOST_LINKS, Span, SpanKind, Value, known_method};
 pub use traces::{TracesConfig, exporting};
 
 use crate::config::{ConfigError, Env};

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{self as proto, ResourceSpans, ScopeSpans, span, status};
 
 use super::context::TraceContext;
-use super::span::{SpanKind, Record, Value};
+use super::span::{Record, SpanKind, Value};
 
 /// Whose spans these are.
 #[derive(Debug, Clone)]
@@ -67,8 +67,7 @@ fn span(record: Record) -> proto::Span {
         let (trace_id, span_id) = ids(to);
         span::Link { trace_id, span_id, flags: to.is_sampled().into(), ..span::Link::default() }
     };
-    let status =
-        proto::Status { message: String::new(), code: status::StatusCode::Error.into() };
+    let status = proto::Status { message: String::new(), code: status::StatusCode::Error.into() };
     proto::Span {
         trace_id,
         span_id,

@@ -30,9 +30,12 @@ impl Sampler {
         let below = match name.strip_prefix("parentbased_").unwrap_or(name) {
             "always_on" => ALL,
             "always_off" => 0,
-            "traceidratio" => threshold(ratio).ok_or(("OTEL_TRACES_SAMPLER_ARG", "write a ratio from 0 to 1"))?,
+            "traceidratio" => {
+                threshold(ratio).ok_or(("OTEL_TRACES_SAMPLER_ARG", "write a ratio from 0 to 1"))?
+            }
             _ => {
-                let known = "write always_on, always_off, traceidratio, or one of them with parentbased_ before it";
+                let known =
+                    "write always_on, always_off, traceidratio, or one of them with parentbased_ before it";
                 return Err(("OTEL_TRACES_SAMPLER", known));
             }
         };

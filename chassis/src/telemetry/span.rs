@@ -164,7 +164,8 @@ impl Span {
             }
         }
         let root = TraceContext::new_root().raw();
-        let mut span = Self::open(service, kind, name.into(), TraceContext::of_span(root.0, root.1, sampled), None);
+        let mut span =
+            Self::open(service, kind, name.into(), TraceContext::of_span(root.0, root.1, sampled), None);
         if let Some(open) = &mut span.0 {
             (open.record.links, open.record.links_dropped) = (links, dropped);
         }

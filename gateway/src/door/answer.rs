@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use viscount_chassis::telemetry::{self, SpanKind, Span, TraceContext, in_context, known_method};
+use viscount_chassis::telemetry::{self, Span, SpanKind, TraceContext, in_context, known_method};
 
 use super::{Door, Found};
 use crate::metrics::Held;
@@ -26,9 +26,8 @@ impl Door {
     pub(crate) async fn answer(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
         let parent = incoming_traceparent(request.headers()).and_then(TraceContext::parse);
         let span = server_span(&request, parent);
-        let trace = span
-            .context()
-            .unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
+        let trace =
+            span.context().unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
         in_context(trace, self.answer_in_trace(peer, request, trace, span)).await
     }
 

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use viscount_chassis::resilience::{CallError, Lane, Verdict};
-use viscount_chassis::telemetry::{self, SpanKind, Span, known_method};
+use viscount_chassis::telemetry::{self, Span, SpanKind, known_method};
 
 use super::pool::{Instance, Pool};
 use crate::config::{CallConfig, Upstreams};
@@ -161,10 +161,7 @@ fn client_span(
     span
 }
 
-async fn answered(
-    mut span: Span,
-    answer: ResponseFuture,
-) -> Result<Response<Incoming>, ClientError> {
+async fn answered(mut span: Span, answer: ResponseFuture) -> Result<Response<Incoming>, ClientError> {
     let answer = answer.await;
     match &answer {
         _ if span.is_none() => {}

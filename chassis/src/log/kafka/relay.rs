@@ -28,7 +28,7 @@ use super::{
 use crate::{
     log::{LogError, embedded::Reader},
     store::EventStore,
-    telemetry::{self, SpanKind, Span, TraceContext},
+    telemetry::{self, Span, SpanKind, TraceContext},
 };
 
 /// How many events are taken at once.

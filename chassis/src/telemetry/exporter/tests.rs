@@ -37,7 +37,8 @@ fn collector(answers: Vec<Option<&'static str>>) -> (String, Receiver<()>) {
             match answers[at.min(answers.len() - 1)] {
                 Some(answer) => {
                     let head = format!("HTTP/1.1 {answer}\r\nconnection: close\r\n");
-                    let head = if answer.contains("content-length") { head } else { head + "content-length: 0\r\n" };
+                    let head =
+                        if answer.contains("content-length") { head } else { head + "content-length: 0\r\n" };
                     let _ = (&stream).write_all((head + "\r\n").as_bytes());
                 }
                 None => silent.push(stream),

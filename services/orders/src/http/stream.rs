@@ -13,7 +13,7 @@ use tokio::time::{self, Instant, timeout};
 use viscount_chassis::{
     http::{Caller, Closing, Gone, MaybeCaller, NotTold, PathId, Query, WebSocket, Why, websocket},
     problem::Problem,
-    telemetry::{SpanKind, Span, current_trace, current_traceparent, in_trace},
+    telemetry::{Span, SpanKind, current_trace, current_traceparent, in_trace},
 };
 use viscount_contracts::OrderId;
 

@@ -251,7 +251,11 @@ impl PaymentActor {
     }
 
     /// Decides, commits, believes. When another replica was faster: loads, and decides again.
-    async fn commit(&mut self, command: impl Fn(&Payment) -> Command, cause: &Cause<'_>) -> Result<(), Trouble> {
+    async fn commit(
+        &mut self,
+        command: impl Fn(&Payment) -> Command,
+        cause: &Cause<'_>,
+    ) -> Result<(), Trouble> {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
@@ -307,8 +311,8 @@ impl PaymentActor {
             .into_iter()
             .map(|event| {
                 after.evolve(&event, now);
-                let stored =
-                    codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.map(str::to_owned));
+                let stored = codec::encode(&after, after.version(), &event, now)
+                    .traced(cause.traceparent.map(str::to_owned));
                 (event, stored)
             })
             .collect();

@@ -11,7 +11,7 @@ use viscount_chassis::resilience::{
     BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
     Verdict,
 };
-use viscount_chassis::telemetry::{self, SpanKind, Span, current_trace};
+use viscount_chassis::telemetry::{self, Span, SpanKind, current_trace};
 use viscount_contracts::{Currency, Money, OrderId};
 
 use super::wire::{self, Failure, IDEMPOTENCY_KEY, List, Metadata, NewCharge, NewRefund, Status, meta};
