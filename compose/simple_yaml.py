@@ -40,7 +40,7 @@ def flow_items(text):
 
 
 class Yaml:
-    """Maps, lists and texts; anchors, aliases and merges. All values are text."""
+    """Maps, lists and texts; anchors, aliases and merges; texts of several lines behind `|`. All values are text."""
 
     KEY = re.compile(r"""^("[^"]*"|'[^']*'|[^\s'"\[{#&*-][^'"]*?|<<|-[^\s'"][^'"]*?):(?:\s+(.*))?$""")
 
@@ -98,7 +98,10 @@ class Yaml:
             anchor = re.match(r"&(\S+)\s*(.*)$", rest)
             if anchor:
                 rest = anchor[2]
-            value = self.scalar(rest, number) if rest else self.block_of(indent)
+            if rest == "|":
+                value = self.literal(indent)
+            else:
+                value = self.scalar(rest, number) if rest else self.block_of(indent)
             if anchor:
                 self.anchors[anchor[1]] = value
             if key == "<<":
@@ -108,6 +111,14 @@ class Yaml:
             else:
                 own[key] = value
         return {**merged, **own}
+
+    def literal(self, indent):
+        """Lines as they are, but for their indentation, comments and empty ones: a query does not need these."""
+        lines = []
+        while self.at < len(self.lines) and self.lines[self.at][0] > indent:
+            lines.append(self.lines[self.at][1])
+            self.at += 1
+        return "\n".join(lines)
 
     def block_of(self, indent):
         """The value of a key that stands at this indentation; a list may stand at the same."""

@@ -4,13 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "viscount/common/v1/common.proto",
     "viscount/catalog/v1/events.proto",
     "viscount/inventory/v1/events.proto",
     "viscount/orders/v1/events.proto",
     "viscount/payments/v1/events.proto",
     "viscount/identity/v1/events.proto",
+    "viscount/coordination/v1/events.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,13 +1,16 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 use viscount_chassis::auth::Role;
 use viscount_contracts::{Currency, Topic};
 
-use crate::{commands::Begin, stack::Part};
+use crate::{
+    commands::{Begin, OpsArgs},
+    stack::Part,
+};
 
 /// First Viscount: an order platform that does not oversell, charge twice or lose an accepted order.
 #[derive(Debug, Parser)]
@@ -49,8 +52,22 @@ pub enum Command {
         #[command(subcommand)]
         command: DlqCommand,
     },
+    /// Look at the actors of the running platform, at why they fell, and let an entity out of quarantine.
+    Actors {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ActorsCommand,
+    },
+    /// Have things go wrong in the running platform, where VISCOUNT_FAULTS=1 allows it.
+    Faults {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: FaultsCommand,
+    },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
+    /// Watch the running platform in the terminal: services, actors, lag, orders that are not finished.
+    Top(TopArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
     Health(HealthArgs),
 }
@@ -159,6 +176,132 @@ pub struct ReplayArgs {
     pub dry_run: bool,
 }
 
+/// `actors`
+#[derive(Debug, Subcommand)]
+pub enum ActorsCommand {
+    /// Show the supervision trees.
+    Tree {
+        /// Only this service's: orders, inventory, payments, catalog, identity.
+        #[arg(long)]
+        service: Option<String>,
+        /// As the services answer it.
+        #[arg(long)]
+        json: bool,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Show the last exits, the latest first.
+    Exits {
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Only at this path of the tree and below it, such as orders/order.
+        #[arg(long)]
+        path: Option<String>,
+        /// Only of this entity.
+        #[arg(long)]
+        id: Option<String>,
+        /// How many of each service.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        /// As the services answer it, with backtraces.
+        #[arg(long)]
+        json: bool,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Let an entity out of quarantine; what was set aside for it goes back to its consumers.
+    Release {
+        /// The router's path, such as orders/order.
+        path: String,
+        /// The entity.
+        id: String,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+}
+
+/// `faults`
+#[derive(Debug, Subcommand)]
+pub enum FaultsCommand {
+    /// List those in force.
+    List {
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+    /// Set one.
+    Set(FaultArgs),
+    /// Take one back, or all.
+    Clear {
+        /// Which; all when absent.
+        id: Option<String>,
+        /// Only this service's.
+        #[arg(long)]
+        service: Option<String>,
+        /// Where the platform is, and who asks.
+        #[command(flatten)]
+        ops: OpsArgs,
+    },
+}
+
+/// `faults set`
+#[derive(Debug, Args)]
+pub struct FaultArgs {
+    /// What goes wrong.
+    pub kind: FaultName,
+    /// In which service.
+    #[arg(long)]
+    pub service: String,
+    /// With this kind of entity (order, stock, payment), or this task.
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// With this entity alone.
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Only every so many-th time.
+    #[arg(long)]
+    pub every: Option<u64>,
+    /// How much longer what is slow takes, in milliseconds; 1000 when absent.
+    #[arg(long)]
+    pub delay_ms: Option<u64>,
+    /// How often at most.
+    #[arg(long)]
+    pub times: Option<u64>,
+    /// Seconds in force; 600 when absent.
+    #[arg(long)]
+    pub expires: Option<u64>,
+    /// The name by which it can be taken back.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Where the platform is, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+}
+
+/// What can go wrong on demand.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FaultName {
+    /// A handler panics.
+    Panic,
+    /// A handler begins late.
+    Slow,
+    /// A handler does not begin.
+    Stuck,
+    /// The payment provider is not available.
+    ProviderDown,
+    /// The payment provider answers late.
+    ProviderSlow,
+    /// All connections of a service to its database are ended.
+    DropDatabaseConnections,
+}
+
 /// `dlq`
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
@@ -226,6 +369,38 @@ pub enum Decode {
     Raw,
     /// Not at all.
     None,
+}
+
+/// `top`
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Where the platform is, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
+    /// Seconds from one look to the next, 0.5 to 60.
+    #[arg(long, default_value = "2", value_parser = interval)]
+    pub interval: Duration,
+    /// Print one look as text; it takes an interval, because rates are differences.
+    #[arg(long)]
+    pub once: bool,
+    /// Print one look as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TopArgs {
+    /// True when it prints one look and ends.
+    pub fn is_once(&self) -> bool {
+        self.once || self.json
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds".to_owned())?;
+    match (0.5..=60.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("it is 0.5 to 60 seconds".to_owned()),
+    }
 }
 
 /// `health`

@@ -6,7 +6,8 @@
 //! ├── keys/            the keys that sign tokens
 //! ├── secrets.json     passwords of the service roles, and the webhook secret
 //! ├── catalogue        there once the first start has brought the demo catalogue in
-//! └── endpoints.json   where everything listens; written by each start
+//! ├── endpoints.json   where everything listens; written by each start
+//! └── gateway-instances.json   which instances coordination listed last, for a gateway that starts without it
 //! ```
 
 use std::{
@@ -61,6 +62,11 @@ impl Home {
     /// Where the private cluster lives.
     pub fn postgres(&self) -> PathBuf {
         self.root.join("postgres")
+    }
+
+    /// Where the gateway keeps which instances were listed last.
+    pub fn instances(&self) -> PathBuf {
+        self.root.join("gateway-instances.json")
     }
 
     /// Where the signing keys live.

@@ -103,7 +103,7 @@ async fn deposit(bank: &Router<Account>, account: u32, booking: Booking) -> u32 
             Ok(_) | Err(AskError::Stopping) => return times,
             // Whether it was booked is not known, or it was not: ask again, a little later.
             Err(AskError::Panicked | AskError::Dropped | AskError::TimedOut) => {}
-            Err(AskError::Overloaded | AskError::Unavailable(_)) => {
+            Err(AskError::Overloaded | AskError::Unavailable(_) | AskError::Quarantined { .. }) => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

@@ -28,6 +28,8 @@ pub(crate) struct Admission {
     /// Messages answered or dropped so far, and what the watchdog saw of it.
     finished: AtomicU64,
     seen: Mutex<Seen>,
+    /// The type of the latest message that was lost in a panic.
+    lost: Mutex<Option<&'static str>>,
     metrics: MailboxMetrics,
 }
 
@@ -50,6 +52,7 @@ impl Admission {
             accepting: AtomicBool::new(true),
             finished: AtomicU64::new(0),
             seen: Mutex::new(Seen { finished: 0, since: Instant::now(), reported: false }),
+            lost: Mutex::new(None),
             metrics: MailboxMetrics::new(service, actor),
         })
     }
@@ -62,7 +65,12 @@ impl Admission {
         self.capacity.saturating_sub(self.permits.available_permits())
     }
 
-    pub(crate) fn enter(self: &Arc<Self>) -> Result<Place, AskError> {
+    /// The name of the type of the message that a panic has just dropped.
+    pub(crate) fn take_lost(&self) -> Option<&'static str> {
+        self.lost.lock().take()
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>, message: &'static str) -> Result<Place, AskError> {
         let admitted = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) if self.accepting.load(Ordering::Acquire) => Ok(permit),
             Ok(_) | Err(TryAcquireError::Closed) => Err(AskError::Stopping),
@@ -74,7 +82,7 @@ impl Admission {
         match admitted {
             Ok(permit) => {
                 self.metrics.depth.increment(1.0);
-                Ok(Place { _permit: permit, admission: Arc::clone(self) })
+                Ok(Place { _permit: permit, admission: Arc::clone(self), message })
             }
             Err(error) => {
                 self.metrics.rejected(&error);
@@ -113,10 +121,15 @@ impl Admission {
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
     admission: Arc<Admission>,
+    /// The type of the message.
+    message: &'static str,
 }
 
 impl Hold for Place {
     fn lost(&self, cause: &AskError) {
+        if *cause == AskError::Panicked {
+            *self.admission.lost.lock() = Some(self.message);
+        }
         self.admission.metrics.lost(1, cause.label());
     }
 }
@@ -196,7 +209,7 @@ where
         M: Message<Result = ()> + Send + 'static,
         R: Send + 'static,
     {
-        let (reply, answer) = Reply::holding(Box::new(self.admission.enter()?));
+        let (reply, answer) = Reply::holding(Box::new(self.admission.enter(std::any::type_name::<M>())?));
         let message = make(reply);
         // A mailbox that closed in the meantime drops the message on the spot.
         with_cause(AskError::Stopping, || self.addr.do_send(message));

@@ -19,6 +19,8 @@ pub enum Exit {
         /// Where it happened: `factory`, `started`, `handler`, `task`, `load`, `handle`, `stopping`, `injected` …
         during: &'static str,
     },
+    /// Its handler was late and was given up.
+    Overdue(String),
     /// It ended with an error: a task returned `Err`, an entity could not be loaded.
     Failed(String),
     /// A supervisor had to restart its children too often and gave up.
@@ -34,6 +36,7 @@ impl Exit {
             Exit::Normal => "normal",
             Exit::Passivated => "passivated",
             Exit::Panicked { .. } => "panicked",
+            Exit::Overdue(_) => "overdue",
             Exit::Failed(_) => "failed",
             Exit::Escalated(_) => "escalated",
             Exit::Stopped => "stopped",
@@ -43,7 +46,7 @@ impl Exit {
     /// Whether something went wrong, as opposed to an end that was meant.
     pub fn is_failure(&self) -> bool {
         match self {
-            Exit::Panicked { .. } | Exit::Failed(_) | Exit::Escalated(_) => true,
+            Exit::Panicked { .. } | Exit::Overdue(_) | Exit::Failed(_) | Exit::Escalated(_) => true,
             Exit::Normal | Exit::Passivated | Exit::Stopped => false,
         }
     }
@@ -54,6 +57,7 @@ impl fmt::Display for Exit {
         match self {
             Exit::Normal | Exit::Passivated | Exit::Stopped => f.write_str(self.label()),
             Exit::Panicked { message, during } => write!(f, "panicked during {during}: {message}"),
+            Exit::Overdue(what) => write!(f, "overdue: {what}"),
             Exit::Failed(reason) => write!(f, "failed: {reason}"),
             Exit::Escalated(reason) => write!(f, "escalated: {reason}"),
         }

@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 
 use crate::Exit;
 use crate::contain::{contain, enter};
+use crate::faults::{Faults, Happens};
 use crate::lever::{Command, Lever};
 use crate::renew::{clearing, renewing};
 use crate::reply::{AskError, with_cause};
@@ -81,6 +82,10 @@ where
     cleared: bool,
     stopping: bool,
     pulse: Pulse,
+    /// What is to go wrong with the actor of this name.
+    faults: Option<(&'static str, Faults)>,
+    /// A fault holds it up.
+    held_up: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<A, O> Guardian<A, O>
@@ -100,7 +105,44 @@ where
         let body = Body::Unborn(Context::with_receiver(receiver));
         let step = Step::Build;
         let factory = Some(factory);
-        Guardian { lever, overseer, factory, body, _keep: keep, step, cleared: false, stopping: false, pulse }
+        Guardian {
+            lever,
+            overseer,
+            factory,
+            body,
+            _keep: keep,
+            step,
+            cleared: false,
+            stopping: false,
+            pulse,
+            faults: None,
+            held_up: None,
+        }
+    }
+
+    pub(crate) fn with_faults(mut self, faults: Option<(&'static str, Faults)>) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// Whether a fault keeps the actor from its turn. One that panics has its own way.
+    fn is_held_up(&mut self, cx: &mut task::Context<'_>) -> Result<bool, Exit> {
+        if self.held_up.is_none()
+            && let Some((name, faults)) = &self.faults
+            && faults.are_armed()
+        {
+            match faults.at_handler(name, None) {
+                Some(Happens::Panic) => contain("injected", || panic!("crash injected by a fault"))?,
+                Some(Happens::Wait(over)) => self.held_up = Some(over),
+                None => {}
+            }
+        }
+        let Some(over) = &mut self.held_up else { return Ok(false) };
+        if over.as_mut().poll(cx).is_pending() {
+            return Ok(true);
+        }
+        self.held_up = None;
+        Ok(false)
     }
 
     fn build(&mut self) -> Result<(), Exit> {
@@ -159,6 +201,7 @@ where
 
     /// Drops the futures of a fallen incarnation at once, so that nothing of it runs or is held during the pause.
     fn discard(&mut self, cause: AskError) {
+        self.held_up = None;
         if let Body::Born(future) = &mut self.body {
             if let Err(exit) = clearing(|| with_cause(cause, || future.restart())) {
                 tracing::warn!(%exit, "a future of a fallen actor panicked when it was dropped");
@@ -181,7 +224,7 @@ where
         // What fell is cleared like before a restart. What is healthy may say goodbye: its drop polls `stopping` and
         // `stopped`.
         if exit.is_failure() {
-            self.discard(AskError::Panicked);
+            self.discard(cause_of(&exit));
         }
         let mut body = std::mem::replace(&mut self.body, Body::Gone);
         if self.cleared
@@ -206,6 +249,12 @@ where
                 if matches!(self.step, Step::Run { .. })
                     && let Err(exit) = contain("injected", || panic!("crash injected"))
                 {
+                    self.fell(exit);
+                }
+            }
+            Command::Abandon => {
+                if matches!(self.step, Step::Run { .. }) {
+                    let exit = self.lever.outcome().unwrap_or_else(|| Exit::Overdue(String::new()));
                     self.fell(exit);
                 }
             }
@@ -259,6 +308,16 @@ where
         loop {
             if let Some(command) = this.lever.take() {
                 this.obey(command);
+            }
+            if this.faults.is_some() && matches!(this.step, Step::Run { .. }) && !this.stopping {
+                match this.is_held_up(cx) {
+                    Ok(false) => {}
+                    Ok(true) => return Poll::Pending,
+                    Err(exit) => {
+                        this.fell(exit);
+                        continue;
+                    }
+                }
             }
             match &mut this.step {
                 Step::Build => match this.build() {
@@ -315,7 +374,11 @@ where
 
 /// What the replies hear that an incarnation still held when it ended.
 fn cause_of(exit: &Exit) -> AskError {
-    if exit.is_failure() { AskError::Panicked } else { AskError::Dropped }
+    match exit {
+        Exit::Overdue(_) => AskError::TimedOut,
+        failure if failure.is_failure() => AskError::Panicked,
+        _ => AskError::Dropped,
+    }
 }
 
 /// From here on a panic happened in a handler, not in `started`: actix polls `wait` futures after `started` and before

@@ -13,14 +13,16 @@ use crate::Exit;
 pub(crate) enum Command {
     /// Panic now (fault injection).
     Crash = 1,
+    /// The handler is late: throw the incarnation away and make a new one.
+    Abandon = 2,
     /// Leave `Down` and start a new incarnation.
-    Start = 2,
+    Start = 3,
     /// Throw the incarnation away, keep the mailbox, wait for `Start`.
-    Halt = 3,
+    Halt = 4,
     /// Stop for good, with the actor's consent.
-    Stop = 4,
+    Stop = 5,
     /// Stop for good, now.
-    Kill = 5,
+    Kill = 6,
 }
 
 #[derive(Debug, Default)]
@@ -46,10 +48,11 @@ impl Lever {
         }
         match self.command.swap(0, Ordering::AcqRel) {
             1 => Some(Command::Crash),
-            2 => Some(Command::Start),
-            3 => Some(Command::Halt),
-            4 => Some(Command::Stop),
-            5 => Some(Command::Kill),
+            2 => Some(Command::Abandon),
+            3 => Some(Command::Start),
+            4 => Some(Command::Halt),
+            5 => Some(Command::Stop),
+            6 => Some(Command::Kill),
             _ => None,
         }
     }

@@ -2,55 +2,54 @@
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-/// Restarts, by `service`, `actor` and `reason` (the exit's label).
-pub const RESTARTS_TOTAL: &str = "actor_restarts_total";
-/// Supervisors that gave up, and entities that were laid to rest for falling too often.
-pub const ESCALATIONS_TOTAL: &str = "actor_escalations_total";
-/// 1 while an incarnation runs, else 0.
-pub const UP: &str = "actor_up";
-/// The pause that was chosen before the latest restart.
-pub const RESTART_BACKOFF_SECONDS: &str = "actor_restart_backoff_seconds";
-/// How many restarts the supervisor may still have in its window.
-pub const RESTART_BUDGET_REMAINING: &str = "actor_restart_budget_remaining";
-/// From the fall of an incarnation to the next one being up (an entity: loaded).
-pub const RECOVERY_SECONDS: &str = "actor_recovery_seconds";
-/// Messages accepted and not yet finished.
-pub const MAILBOX_DEPTH: &str = "actor_mailbox_depth";
-/// Messages refused, by `reason`.
-pub const MAILBOX_REJECTED_TOTAL: &str = "actor_mailbox_rejected_total";
-/// How long the oldest message of a batch waited.
-pub const MAILBOX_WAIT_SECONDS: &str = "actor_mailbox_wait_seconds";
-/// How long a batch took.
-pub const HANDLE_SECONDS: &str = "actor_handle_seconds";
-/// Accepted messages that ended without being answered by a handler, by `reason`.
-pub const MESSAGES_LOST_TOTAL: &str = "actor_messages_lost_total";
-/// Entities alive, by `service` and `kind`.
-pub const LIVE: &str = "actor_live";
-/// Entities put to rest.
-pub const PASSIVATIONS_TOTAL: &str = "actor_passivations_total";
-/// Times that an actor was found without progress: `reason` is `blocked` (it keeps the thread) or `waiting`.
-pub const STUCK_TOTAL: &str = "actor_stuck_total";
-/// Ticks of timers that found no room in the mailbox.
-pub const TICKS_SKIPPED_TOTAL: &str = "actor_ticks_skipped_total";
+use crate::metric::{Label, SERVICE};
 
-/// Tells the recorder what the names mean. Call once, after the recorder is installed.
-pub fn describe() {
-    use metrics::{Unit::Seconds, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!(RESTARTS_TOTAL, "restarts of actors by reason");
-    describe_counter!(ESCALATIONS_TOTAL, "actors that exceeded their restart intensity");
-    describe_gauge!(UP, "1 while an incarnation of the actor runs");
-    describe_gauge!(RESTART_BACKOFF_SECONDS, Seconds, "pause before the latest restart");
-    describe_gauge!(RESTART_BUDGET_REMAINING, "restarts left in the supervisor's window");
-    describe_histogram!(RECOVERY_SECONDS, Seconds, "from a fall to the next incarnation being up");
-    describe_gauge!(MAILBOX_DEPTH, "messages accepted and not yet finished");
-    describe_counter!(MAILBOX_REJECTED_TOTAL, "messages refused by reason");
-    describe_histogram!(MAILBOX_WAIT_SECONDS, Seconds, "waiting time of the oldest message of a batch");
-    describe_histogram!(HANDLE_SECONDS, Seconds, "time spent on a batch of messages");
-    describe_counter!(MESSAGES_LOST_TOTAL, "accepted messages that no handler answered");
-    describe_gauge!(LIVE, "entities alive");
-    describe_counter!(PASSIVATIONS_TOTAL, "entities put to rest");
-    describe_counter!(STUCK_TOTAL, "times an actor was found without progress");
-    describe_counter!(TICKS_SKIPPED_TOTAL, "timer ticks that found no room in the mailbox");
+/// The actor that measures.
+const ACTOR: Label = Label("actor", "the static name of an actor; all entities of a kind share one");
+/// Why an incarnation ended.
+const EXIT: Label = Label(
+    "reason",
+    "`panicked`, `overdue`, `failed`, `escalated`, `normal`, `passivated` or `stopped`: how the incarnation ended",
+);
+
+crate::list_metrics! {
+    RESTARTS_TOTAL = counter("actor_restarts_total", [SERVICE, ACTOR, EXIT], "Restarts, by how the incarnation before ended.");
+    ESCALATIONS_TOTAL = counter("actor_escalations_total", [SERVICE, ACTOR],
+        "Supervisors that gave up, and entities that were quarantined for falling too often.");
+    UP = gauge("actor_up", [SERVICE, ACTOR], "1 while an incarnation of the actor runs, else 0.");
+    RESTART_BACKOFF_SECONDS = gauge("actor_restart_backoff_seconds", [SERVICE, ACTOR],
+        "The pause that was chosen before the latest restart.");
+    RESTART_BUDGET_REMAINING = gauge("actor_restart_budget_remaining", [SERVICE, ACTOR],
+        "How many restarts the supervisor of this name may still have in its window.");
+    RECOVERY_SECONDS = histogram("actor_recovery_seconds", [SERVICE, ACTOR],
+        "From the fall of an incarnation to the next one being up (an entity: loaded).");
+    MAILBOX_DEPTH = gauge("actor_mailbox_depth", [SERVICE, ACTOR], "Messages accepted and not yet finished.");
+    MAILBOX_REJECTED_TOTAL = counter("actor_mailbox_rejected_total",
+        [SERVICE, ACTOR, Label("reason", "`overloaded`, `timed_out`, `panicked`, `dropped`, `unavailable` or `stopping`")],
+        "Messages refused.");
+    MAILBOX_WAIT_SECONDS = histogram("actor_mailbox_wait_seconds", [SERVICE, ACTOR],
+        "How long the oldest message of a batch waited.");
+    HANDLE_SECONDS = histogram("actor_handle_seconds", [SERVICE, ACTOR], "How long a batch of messages took.");
+    MESSAGES_LOST_TOTAL = counter("actor_messages_lost_total",
+        [SERVICE, ACTOR, Label("reason", "`panicked`, `timed_out`, `dropped`, `unavailable`, `overloaded` or `stopping`")],
+        "Accepted messages that ended without being answered by a handler.");
+    LIVE = gauge("actor_live", [SERVICE, Label("kind", "the kind of entity: `order`, `payment`, …")], "Entities alive.");
+    PASSIVATIONS_TOTAL = counter("actor_passivations_total", [SERVICE, ACTOR], "Entities put to rest.");
+    STUCK_TOTAL = counter("actor_stuck_total",
+        [SERVICE, ACTOR, Label("reason", "`blocked`: it keeps its thread; `waiting`: it waits for something")],
+        "Times that an actor was found without progress.");
+    TICKS_SKIPPED_TOTAL = counter("actor_ticks_skipped_total", [SERVICE, ACTOR],
+        "Ticks of timers that found no room in the mailbox.");
+    QUARANTINED = gauge("actor_quarantined", [SERVICE, Label("kind", "the kind of entity: `order`, `payment`, …")],
+        "Entities that fell too often and wait to be released.");
+    QUARANTINE_FORGIVEN_TOTAL = counter("actor_quarantine_forgiven_total",
+        [SERVICE, Label("kind", "the kind of entity: `order`, `payment`, …")],
+        "Entities that left a full quarantine because another one had to enter it.");
+    DEADLINE_EXCEEDED_TOTAL = counter("actor_deadline_exceeded_total",
+        [SERVICE, ACTOR, Label("message", "the kind of message, `several` or `unnamed`"),
+         Label("action", "`reported` or `restarted`")], "Handlers that were late.");
+    FAULTS_INJECTED_TOTAL = counter("faults_injected_total", [SERVICE, Label("kind", "what went wrong: `panic`, `slow`, …")],
+        "Faults that were brought about on demand.");
 }
 
 /// What a child of the tree records; the handles are kept, so that recording is an atomic operation.
@@ -87,7 +86,6 @@ pub(crate) struct MailboxMetrics {
     pub(crate) wait: Histogram,
     pub(crate) handle: Histogram,
     overloaded: Counter,
-    pub(crate) lost_in_panic: Counter,
 }
 
 impl MailboxMetrics {
@@ -100,8 +98,6 @@ impl MailboxMetrics {
             handle: histogram!(HANDLE_SECONDS, "service" => service, "actor" => actor),
             overloaded: counter!(MAILBOX_REJECTED_TOTAL,
                 "service" => service, "actor" => actor, "reason" => "overloaded"),
-            lost_in_panic: counter!(MESSAGES_LOST_TOTAL,
-                "service" => service, "actor" => actor, "reason" => "panicked"),
         }
     }
 
@@ -135,6 +131,21 @@ pub(crate) fn budget_gauge(service: &'static str, actor: &'static str) -> Gauge 
 
 pub(crate) fn stuck_counter(service: &'static str, actor: &'static str, reason: &'static str) -> Counter {
     counter!(STUCK_TOTAL, "service" => service, "actor" => actor, "reason" => reason)
+}
+
+pub(crate) fn deadline_exceeded(
+    service: &'static str,
+    actor: &'static str,
+    message: &'static str,
+    action: &'static str,
+) {
+    counter!(DEADLINE_EXCEEDED_TOTAL,
+        "service" => service, "actor" => actor, "message" => message, "action" => action)
+    .increment(1);
+}
+
+pub(crate) fn fault_injected(service: &'static str, kind: &'static str) {
+    counter!(FAULTS_INJECTED_TOTAL, "service" => service, "kind" => kind).increment(1);
 }
 
 pub(crate) fn ticks_skipped(service: &'static str, actor: &'static str) -> Counter {

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::Exit;
 
 /// Which ends of a child call for a restart (Erlang/OTP's restart types).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Restart {
     /// Always, also after a normal end.
     Permanent,
@@ -30,7 +32,8 @@ impl Restart {
 }
 
 /// Whom a supervisor restarts when one of its children falls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// That child alone.
     OneForOne,
@@ -41,12 +44,17 @@ pub enum Strategy {
 }
 
 /// How many restarts a supervisor (or one entity) may have within a sliding window before it gives up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Intensity {
     /// The restart after this many within the window is refused.
     pub max_restarts: u32,
     /// The length of the window.
+    #[serde(rename = "window_seconds", serialize_with = "seconds")]
     pub window: Duration,
+}
+
+fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
 }
 
 impl Default for Intensity {

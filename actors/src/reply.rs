@@ -27,15 +27,30 @@ pub enum AskError {
     /// The message was thrown away unanswered.
     #[error("dropped without an answer")]
     Dropped,
-    /// The entity could not be loaded, or it fell too often and rests. This message was not worked on.
+    /// The entity could not be loaded. This message was not worked on.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The entity fell too often and is quarantined until somebody releases it. This message was not worked on, and to
+    /// send it again will not help before that.
+    #[error("{}", AskError::quarantined(kind, id))]
+    Quarantined {
+        /// The kind of entity.
+        kind: &'static str,
+        /// Which one.
+        id: String,
+    },
     /// The actor or its router accepts nothing more. This message was not worked on.
     #[error("stopping")]
     Stopping,
 }
 
 impl AskError {
+    /// What [`AskError::Quarantined`] says of this entity: whoever sets a message aside for it finds that again by these
+    /// words.
+    pub fn quarantined(kind: &str, id: &str) -> String {
+        format!("quarantined: {kind} {id}")
+    }
+
     /// A short constant name, fit for a metric label.
     pub fn label(&self) -> &'static str {
         match self {
@@ -44,6 +59,7 @@ impl AskError {
             AskError::Panicked => "panicked",
             AskError::Dropped => "dropped",
             AskError::Unavailable(_) => "unavailable",
+            AskError::Quarantined { .. } => "quarantined",
             AskError::Stopping => "stopping",
         }
     }
@@ -141,7 +157,8 @@ thread_local! {
     static CAUSE: RefCell<Option<AskError>> = const { RefCell::new(None) };
 }
 
-fn cause() -> AskError {
+/// What a reply would say that is dropped now.
+pub(crate) fn cause() -> AskError {
     let given = CAUSE.try_with(|cause| cause.borrow().clone()).ok().flatten();
     given.unwrap_or(if std::thread::panicking() { AskError::Panicked } else { AskError::Dropped })
 }

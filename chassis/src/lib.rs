@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod config;
 pub mod consumer;
+pub mod coordination;
 pub mod dead_letters;
 #[cfg(feature = "kafka")]
 pub mod devkafka;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod idempotency;
 pub mod log;
 pub mod masking;
+pub mod metrics;
 pub mod open_files;
 pub mod ports;
 pub mod problem;

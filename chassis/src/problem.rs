@@ -317,6 +317,13 @@ impl From<AskError> for Problem {
                 warn!(reason, "entity unavailable");
                 Problem::unavailable("this cannot be reached at the moment; nothing was done", soon)
             }
+            AskError::Quarantined { .. } => {
+                Problem::new(503, "quarantined", "Set aside after repeated failures")
+                    .with_detail(
+                        "this one failed too often and waits for an operator to release it; nothing was done",
+                    )
+                    .with_retry_after(Duration::from_secs(60))
+            }
             AskError::Stopping => {
                 Problem::unavailable("this process is about to end; nothing was done", soon)
             }
@@ -374,6 +381,7 @@ mod tests {
             AskError::Dropped,
             AskError::Unavailable("password=hunter2".to_owned()),
             AskError::Stopping,
+            AskError::Quarantined { kind: "order", id: "hunter2".to_owned() },
         ];
         for error in errors {
             let problem = Problem::from(error.clone());

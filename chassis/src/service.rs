@@ -2,6 +2,8 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+mod drops;
+
 use sqlx::migrate::Migrator;
 use viscount_actors::{Restart, Supervisor};
 
@@ -21,7 +23,7 @@ pub struct Platform {
     pub verifier: Verifier,
     /// The address that services listen on.
     pub host: String,
-    /// Lets an administrator inject faults over HTTP. Off in production.
+    /// Lets an administrator have things go wrong, over HTTP (`VISCOUNT_FAULTS`). Off in production.
     pub fault_injection: bool,
     /// Called when a service's root supervisor gives up: the process becomes unready and ends.
     pub on_failure: Arc<dyn Fn(&'static str, String) + Send + Sync>,
@@ -31,10 +33,14 @@ impl Platform {
     /// The root of a service's supervision tree, whose failure is the process's failure.
     pub fn root(&self, service: &'static str, health: &Health) -> Supervisor {
         let (on_failure, health) = (self.on_failure.clone(), health.clone());
-        Supervisor::root(service, viscount_actors::Intensity::default(), move |exit| {
+        let root = Supervisor::root(service, viscount_actors::Intensity::default(), move |exit| {
             health.set_ready(false);
             on_failure(service, exit.to_string());
-        })
+        });
+        if self.fault_injection {
+            root.faults().allow();
+        }
+        root
     }
 
     /// Brings the database up to date, runs `then` (loads caches, starts consumers), and makes the service ready.
@@ -59,6 +65,9 @@ impl Platform {
                 sqlx::query("select 1").execute(&pool).await.map(drop).map_err(|error| error.to_string())
             })
         });
+        if supervisor.faults().are_allowed() {
+            drops::start(supervisor, database.pool());
+        }
         let log = self.log.clone();
         // Without its log a service goes on: what it commits is published later.
         health.advise("events", move || {

@@ -26,6 +26,7 @@ package!(inventory);
 package!(orders);
 package!(payments);
 package!(identity);
+package!(coordination);
 
 /// An event that some service publishes.
 pub trait Event: Message + Name + Default {
@@ -59,6 +60,9 @@ events! {
         PaymentVoided, PaymentRefundPending,
     }
     Identity: identity { UserRegistered }
+    Coordination: coordination {
+        ServiceRegistered, ServiceDeregistered, ServiceHealthChanged, ConfigurationUpdated,
+    }
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| {

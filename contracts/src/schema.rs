@@ -36,6 +36,7 @@ impl Topic {
             Topic::Orders => schema!("viscount/orders/v1/events.proto" imports &[&COMMON]),
             Topic::Payments => schema!("viscount/payments/v1/events.proto" imports &[&COMMON]),
             Topic::Identity => schema!("viscount/identity/v1/events.proto" imports &[]),
+            Topic::Coordination => schema!("viscount/coordination/v1/events.proto" imports &[]),
         }
     }
 

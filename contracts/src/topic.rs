@@ -19,12 +19,20 @@ pub enum Topic {
     Payments,
     /// Users, keyed by user.
     Identity,
+    /// Instances, keyed by instance, and settings, keyed by the service they are for.
+    Coordination,
 }
 
 impl Topic {
     /// Every topic there is.
-    pub const ALL: [Topic; 5] =
-        [Topic::Catalog, Topic::Inventory, Topic::Orders, Topic::Payments, Topic::Identity];
+    pub const ALL: [Topic; 6] = [
+        Topic::Catalog,
+        Topic::Inventory,
+        Topic::Orders,
+        Topic::Payments,
+        Topic::Identity,
+        Topic::Coordination,
+    ];
 
     /// The name on the wire: `<service>.events.v1`.
     pub const fn name(self) -> &'static str {
@@ -34,6 +42,7 @@ impl Topic {
             Topic::Orders => "orders.events.v1",
             Topic::Payments => "payments.events.v1",
             Topic::Identity => "identity.events.v1",
+            Topic::Coordination => "coordination.events.v1",
         }
     }
 
@@ -48,7 +57,7 @@ impl Topic {
         match self {
             Topic::Inventory | Topic::Orders | Topic::Payments => busy,
             Topic::Catalog => TopicSpec { partitions: 3, ..busy },
-            Topic::Identity => TopicSpec { partitions: 1, ..busy },
+            Topic::Identity | Topic::Coordination => TopicSpec { partitions: 1, ..busy },
         }
     }
 
@@ -60,6 +69,7 @@ impl Topic {
             Topic::Orders => "orders",
             Topic::Payments => "payments",
             Topic::Identity => "identity",
+            Topic::Coordination => "coordination",
         }
     }
 }

@@ -12,6 +12,7 @@ use viscount_chassis::config::{ConfigError, Env};
 use viscount_chassis::resilience::{BreakerConfig, BulkheadConfig, RatePolicy, StandingQueue};
 
 use crate::routes::Service;
+use crate::upstream::discovery::Discovery;
 
 /// Everything the gateway needs to know.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct GatewayConfig {
     pub limits: LimitsConfig,
     /// How long a client may take for what, and how many there may be.
     pub clients: ClientConfig,
+    /// How the instances are found that `upstreams` does not fix; none: those it starts with are all there are.
+    pub discovery: Option<Discovery>,
 }
 
 /// Who checks tokens.
@@ -42,9 +45,16 @@ pub enum Auth {
 /// Instances of a service: those already tried are the bits of one number.
 pub(crate) const MOST_INSTANCES: usize = 64;
 
-/// The instances of each service: a static list.
+/// The instances of each service to start with, and whether those are all.
 #[derive(Debug, Clone)]
-pub struct Upstreams([Vec<Authority>; Service::ALL.len()]);
+pub struct Upstreams([Instances; Service::ALL.len()]);
+
+#[derive(Debug, Clone, Default)]
+struct Instances {
+    authorities: Vec<Authority>,
+    /// Named by somebody who knows: not looked for.
+    fixed: bool,
+}
 
 /// How services are called.
 #[derive(Debug, Clone)]
@@ -114,6 +124,7 @@ impl GatewayConfig {
             calls: CallConfig::default(),
             limits: LimitsConfig::default(),
             clients: ClientConfig::default(),
+            discovery: None,
         }
     }
 
@@ -139,6 +150,7 @@ impl GatewayConfig {
             calls: CallConfig::from_env(env)?,
             limits: LimitsConfig::from_env(env)?,
             clients: ClientConfig::from_env(env)?,
+            discovery: None,
         })
     }
 }
@@ -149,11 +161,23 @@ impl Upstreams {
         Upstreams(Default::default())
     }
 
-    /// The same, with these instances for a service.
+    /// The same, with these instances for a service and no others.
     #[must_use]
     pub fn with(mut self, service: Service, instances: impl IntoIterator<Item = Authority>) -> Self {
-        self.0[service.index()] = instances.into_iter().collect();
+        self.0[service.index()] = Instances { authorities: instances.into_iter().collect(), fixed: true };
         self
+    }
+
+    /// The same; the instances of this service are only the first ones to ask, until others are found.
+    #[must_use]
+    pub fn loosely(mut self, service: Service) -> Self {
+        self.0[service.index()].fixed = false;
+        self
+    }
+
+    /// The services whose instances are to be found.
+    pub fn loose(&self) -> Vec<Service> {
+        Service::ALL.into_iter().filter(|service| !self.0[service.index()].fixed).collect()
     }
 
     /// The same, with one instance for a service.
@@ -166,14 +190,14 @@ impl Upstreams {
         }
     }
 
-    /// `GATEWAY_UPSTREAM_ORDERS=10.0.0.1:8084,10.0.0.2:8084`, and so for each service.
+    /// `GATEWAY_UPSTREAM_ORDERS=10.0.0.1:8084,10.0.0.2:8084`, and so for each service. One that is not named is first
+    /// asked on this machine, until it is found elsewhere.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let mut upstreams = Upstreams::none();
         for service in Service::ALL {
             let variable = format!("GATEWAY_UPSTREAM_{}", service.name().to_ascii_uppercase());
-            let text = env
-                .get(&variable)
-                .map_or_else(|| format!("127.0.0.1:{}", service.default_port()), str::to_owned);
+            let named = env.get(&variable);
+            let text = named.map_or_else(|| format!("127.0.0.1:{}", service.default_port()), str::to_owned);
             let instances: Vec<Authority> = text
                 .split(',')
                 .map(|instance| {
@@ -188,13 +212,16 @@ impl Upstreams {
                 return Err(ConfigError::new(variable, "names more than 64 instances"));
             }
             upstreams = upstreams.with(service, instances);
+            if named.is_none() {
+                upstreams = upstreams.loosely(service);
+            }
         }
         Ok(upstreams)
     }
 
     /// The instances of a service.
     pub fn of(&self, service: Service) -> &[Authority] {
-        &self.0[service.index()]
+        &self.0[service.index()].authorities
     }
 
     fn default_jwks_url(&self) -> String {
@@ -342,6 +369,7 @@ mod tests {
         let config = GatewayConfig::from_env(&Env::default()).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.upstreams.of(Service::Orders), ["127.0.0.1:8084"]);
+        assert_eq!(config.upstreams.loose(), Service::ALL);
         let Auth::Own(AuthConfig { jwks: JwksSource::Url(url), .. }) = config.auth else {
             panic!("own verifier")
         };
@@ -359,6 +387,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen.to_string(), "[::1]:0");
         assert_eq!(config.upstreams.of(Service::Orders), ["orders-0:8084", "orders-1:8084"]);
+        assert!(!config.upstreams.loose().contains(&Service::Orders), "what is named is not looked for");
         assert_eq!(config.limits.auth.quota.get(), 10);
         assert_eq!(config.limits.auth.window, Duration::from_secs(60));
     }

@@ -27,3 +27,4 @@ mod wire;
 
 pub use config::{Auth, CallConfig, ClientConfig, GatewayConfig, LimitsConfig, Upstreams};
 pub use server::{Drained, GatewayHandle, StartError, start};
+pub use upstream::discovery::Discovery;

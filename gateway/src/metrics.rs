@@ -6,24 +6,29 @@ use std::time::Duration;
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use viscount_chassis::metrics::{Label, list};
+use viscount_chassis::telemetry::metrics::Exemplars;
 
 use crate::refusal::Refusal;
 use crate::routes::Route;
 
-/// Counter of answers. Labels `route`, `method`, `status` (`1xx` to `5xx`).
-pub const REQUESTS_TOTAL: &str = "gateway_requests_total";
-/// Histogram: until the head of the answer went out. Labels `route`, `method`.
-pub const REQUEST_SECONDS: &str = "gateway_request_seconds";
-/// Counter of requests that the gateway itself refused. Label `reason`.
-pub const REFUSED_TOTAL: &str = "gateway_refused_total";
-/// Gauge of requests whose answer has not begun.
-pub const IN_FLIGHT: &str = "gateway_requests_in_flight";
-/// Gauge of client connections, upgraded ones included.
-pub const CONNECTIONS: &str = "gateway_connections";
-/// Counter of connections turned away at the limit.
-pub const CONNECTIONS_REFUSED_TOTAL: &str = "gateway_connections_refused_total";
-/// Gauge of upgraded connections.
-pub const TUNNELS: &str = "gateway_tunnels";
+const ROUTE: Label = Label("route", "the template of a route, or `unmatched`; never a path");
+const METHOD: Label = Label("method", "the method of the route; empty with `unmatched`");
+
+list! {
+    REQUESTS_TOTAL = counter("gateway_requests_total", [ROUTE, METHOD, Label("status", "`1xx` to `5xx`")],
+        "Requests answered, by the gateway itself or by a service.");
+    REQUEST_SECONDS = histogram("gateway_request_seconds", [ROUTE, METHOD],
+        "From the head of a request until the head of its answer went out. With exemplars.");
+    REFUSED_TOTAL = counter("gateway_refused_total", [Label("reason",
+        "`unknown_path`, `method`, `unauthenticated`, `forbidden`, `rate_limited`, `upstream_unavailable`, …: one for each refusal that there is")],
+        "Requests that the gateway itself refused.");
+    IN_FLIGHT = gauge("gateway_requests_in_flight", [], "Requests whose answer has not begun.");
+    CONNECTIONS = gauge("gateway_connections", [], "Client connections, upgraded ones included.");
+    CONNECTIONS_REFUSED_TOTAL = counter("gateway_connections_refused_total", [],
+        "Connections turned away at the limit.");
+    TUNNELS = gauge("gateway_tunnels", [], "Upgraded connections.");
+}
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -38,6 +43,7 @@ pub(crate) struct Metrics {
 struct RouteMetrics {
     by_class: [Counter; CLASSES.len()],
     seconds: Histogram,
+    exemplars: Exemplars,
 }
 
 impl Metrics {
@@ -50,11 +56,18 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn answered(&self, route: Option<usize>, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(
+        &self,
+        route: Option<usize>,
+        status: StatusCode,
+        took: Duration,
+        trace: Option<u128>,
+    ) {
         let metrics = route.and_then(|route| self.routes.get(route)).unwrap_or(&self.unmatched);
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
         metrics.by_class[class].increment(1);
         metrics.seconds.record(took.as_secs_f64());
+        metrics.exemplars.note(took.as_secs_f64(), trace);
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal) {
@@ -69,6 +82,7 @@ impl RouteMetrics {
                 |class| counter!(REQUESTS_TOTAL, "route" => route, "method" => method, "status" => class),
             ),
             seconds: histogram!(REQUEST_SECONDS, "route" => route, "method" => method),
+            exemplars: Exemplars::of(REQUEST_SECONDS, &[("route", route), ("method", method)]),
         }
     }
 }

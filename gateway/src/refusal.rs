@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     Broken(Service),
     /// Nothing such in the documentation.
     NoSuchDocument,
+    /// Too many ask for the metrics.
+    MetricsBusy,
 }
 
 impl Refusal {
@@ -68,6 +70,7 @@ impl Refusal {
             Refusal::Late(_) => "upstream_late",
             Refusal::Broken(_) => "upstream_broken",
             Refusal::NoSuchDocument => "unknown_document",
+            Refusal::MetricsBusy => "metrics_busy",
         }
     }
 
@@ -121,6 +124,7 @@ impl Refusal {
                 ))
                 .with_retry_after(SOON),
             Refusal::NoSuchDocument => Problem::not_found("document"),
+            Refusal::MetricsBusy => Problem::unavailable("too many ask for the metrics", SOON),
         }
     }
 

@@ -39,7 +39,7 @@ pub async fn run(args: &HealthArgs, env: &Env) -> Result<ExitCode, Failure> {
 }
 
 /// What is at the bottom of an error: `connection refused` tells more than that a request was not sent.
-fn innermost(error: &dyn Error) -> String {
+pub fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -1,14 +1,18 @@
 //! What the program can do, one file or folder each.
 
+mod actors;
 mod audit;
 mod demo;
 mod dlq;
 mod events;
+mod faults;
 mod health;
 mod import;
 mod migrate;
+mod ops;
 mod serve;
 mod token;
+mod top;
 mod up;
 
 use std::process::ExitCode;
@@ -19,6 +23,7 @@ use viscount_chassis::{
 };
 
 pub use events::Begin;
+pub use ops::{OpsArgs, OpsClient, OpsError};
 
 use crate::{
     cli::{Cli, Command},
@@ -40,7 +45,10 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
+            Command::Top(args) => top::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Actors { command } => actors::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Faults { command } => faults::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Audit(args) => audit::run(args, &env).await.map(|verdict| verdict.exit_code()),
         }
     });
@@ -55,6 +63,13 @@ fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failur
         return Ok(config);
     }
     config.output = LogOutput::Stderr;
+    if let Command::Top(args) = command {
+        config.traces = None;
+        if !args.is_once() {
+            // The terminal is drawn on: a line in between would spoil the picture.
+            config.filter = "off".to_owned();
+        }
+    }
     if matches!(command, Command::Health(_)) {
         // One question every few seconds is not worth an exporter.
         config.traces = None;

@@ -1,6 +1,7 @@
 //! Everything that runs, started in order and stopped in order.
 
 mod attached;
+mod coordinated;
 mod databases;
 mod events;
 mod parts;
@@ -8,18 +9,22 @@ mod parts;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix_rt::Arbiter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use viscount_actors::{Intensity, Restart, Supervisor};
 use viscount_chassis::{
     auth::{AuthConfig, JwksSource, Verifier},
     config::Env,
+    coordination::{Coordination, Membership},
     log::EventLog,
     open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
     thread_name::name_this_thread,
     thread_priority::put_this_thread_ahead,
 };
-use viscount_gateway::{Auth, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
+use viscount_gateway::{Auth, Discovery, GatewayConfig, GatewayHandle, Upstreams, routes::Service};
 use viscount_identity::FirstAdmin;
 
 pub use attached::Attached;
@@ -48,6 +53,7 @@ const FAILURES: usize = 16;
 pub struct Stack {
     running: Vec<(Running, Arbiter)>,
     gateway: Option<(GatewayHandle, Arbiter)>,
+    members: Vec<Membership>,
     server: Server,
     log: Arc<dyn EventLog>,
     tree: Supervisor,
@@ -71,20 +77,22 @@ impl Stack {
 
         let (failed, failures) = mpsc::channel(FAILURES);
         let identity_port = parts::port_of_identity(env, parts)?;
+        let jwks_url = env
+            .get("VISCOUNT_JWKS_URL")
+            .map_or_else(|| format!("http://127.0.0.1:{identity_port}/.well-known/jwks.json"), str::to_owned);
         let verifier = Verifier::new(AuthConfig {
             issuer: env.get("VISCOUNT_ISSUER").unwrap_or("first-viscount").to_owned(),
             audience: env.get("VISCOUNT_AUDIENCE").unwrap_or("first-viscount").to_owned(),
-            jwks: JwksSource::Url(env.get("VISCOUNT_JWKS_URL").map_or_else(
-                || format!("http://127.0.0.1:{identity_port}/.well-known/jwks.json"),
-                str::to_owned,
-            )),
+            jwks: JwksSource::Url(jwks_url.clone()),
         });
         let on_failure = failed.clone();
         let platform = Platform {
             log: log.clone(),
             verifier: verifier.clone(),
             host: env.get("VISCOUNT_HOST").unwrap_or("127.0.0.1").to_owned(),
-            fault_injection: env.bool_or("VISCOUNT_FAULT_INJECTION", false)?,
+            // The second is the name that it had before.
+            fault_injection: env
+                .bool_or("VISCOUNT_FAULTS", env.bool_or("VISCOUNT_FAULT_INJECTION", false)?)?,
             on_failure: Arc::new(move |service, exit| drop(on_failure.try_send((service, exit)))),
         };
         let tree = Supervisor::root("platform", Intensity::default(), move |exit| {
@@ -97,6 +105,7 @@ impl Stack {
         let mut stack = Self {
             running: Vec::new(),
             gateway: None,
+            members: Vec::new(),
             endpoints: Endpoints {
                 pid: std::process::id(),
                 database: server.address(),
@@ -119,15 +128,26 @@ impl Stack {
             if part == Part::Simulator && env.get("PAYMENTS_PROVIDER_URL").is_none() {
                 env = env.with("PAYMENTS_PROVIDER_URL", format!("http://{addr}"));
             }
+            if part == Part::Coordination && env.get("VISCOUNT_COORDINATION_URL").is_none() {
+                env = env.with("VISCOUNT_COORDINATION_URL", coordinated::url_here(addr));
+            }
             if let Some(service) = part.behind_gateway() {
                 upstreams = upstreams.with_addr(service, addr);
+                // Where all are here, they are known. Where some run elsewhere, there may be more of this one too.
+                if !Part::STARTING_ORDER.iter().all(|part| parts.contains(part)) {
+                    upstreams = upstreams.loosely(service);
+                }
             }
             stack.endpoints.services.insert(part.name().to_owned(), format!("http://{addr}"));
             stack.running.push((running, arbiter));
         }
+        let coordination = coordinated::coordination(&env, &jwks_url)?;
+        if let Some(coordination) = &coordination {
+            stack.join_services(coordination);
+        }
         stack.until_ready().await?;
         if parts.contains(&Part::Gateway) {
-            stack.open_gateway(&env, upstreams, verifier).await?;
+            stack.open_gateway(&env, home, upstreams, verifier, coordination).await?;
         }
         stack.first_admin = admins.try_recv().ok();
         home.write_endpoints(&stack.endpoints)?;
@@ -137,11 +157,17 @@ impl Stack {
     async fn open_gateway(
         &mut self,
         env: &Env,
+        home: &Home,
         upstreams: Upstreams,
         verifier: Verifier,
+        coordination: Option<Coordination>,
     ) -> Result<(), Failure> {
         let mut config = GatewayConfig::from_env(env)?;
         config.upstreams = upstreams;
+        config.discovery = coordination.as_ref().map(|coordination| Discovery {
+            client: coordination.client(),
+            remembered: Some(home.instances()),
+        });
         config.auth = Auth::Shared(verifier);
         let start = move || {
             if !put_this_thread_ahead() {
@@ -152,12 +178,15 @@ impl Stack {
         let (gateway, arbiter) = on_own_thread("gateway", start).await?;
         let gateway = gateway.map_err(|error| Failure::Usage(error.to_string()))?;
         self.endpoints.gateway = Some(format!("http://{}", gateway.addr()));
+        if let Some(coordination) = &coordination {
+            self.join_gateway(coordination, &gateway);
+        }
         self.gateway = Some((gateway, arbiter));
         Ok(())
     }
 
     async fn until_ready(&mut self) -> Result<(), Failure> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         for (running, _) in &self.running {
             while !running.health.is_set_ready() {
                 if let Ok((service, exit)) = self.failures.try_recv() {
@@ -196,14 +225,18 @@ impl Stack {
             eprintln!("viscount: stopped at once");
             std::process::exit(130);
         });
-        let Self { running, gateway, server, log, tree, .. } = self;
+        let Self { running, gateway, members, server, log, tree, .. } = self;
         let mut left = DRAIN;
         if gateway.is_none() && !running.is_empty() {
             for (running, _) in &running {
                 running.leave();
             }
-            tokio::time::sleep(LEAVE).await;
+            tokio::join!(coordinated::leave(&members), tokio::time::sleep(LEAVE));
             left -= LEAVE;
+        } else {
+            let asked = Instant::now();
+            coordinated::leave(&members).await;
+            left -= asked.elapsed().min(left / 4);
         }
         // While the gateway still passes on what they say.
         for (running, _) in &running {
@@ -290,6 +323,7 @@ impl Part {
             Part::Orders => Some(Service::Orders),
             Part::Payments => Some(Service::Payments),
             Part::Identity => Some(Service::Identity),
+            Part::Coordination => Some(Service::Coordination),
             Part::Simulator | Part::Gateway => None,
         }
     }

@@ -7,6 +7,7 @@ use sqlx::migrate::Migrator;
 use tokio::sync::mpsc::{self, Sender};
 use viscount_chassis::{
     config::{ConfigError, Env},
+    coordination::CoordinationConfig,
     ports,
     service::{Platform, Running, ServiceError},
 };
@@ -29,6 +30,8 @@ pub enum Part {
     Orders,
     /// Payments.
     Payments,
+    /// What runs, how it is set, who holds which lock.
+    Coordination,
     /// The payment provider's stand-in.
     Simulator,
     /// The door.
@@ -73,19 +76,27 @@ use viscount_payments::simulator as viscount_simulator;
 
 impl Part {
     /// Everything.
-    pub const ALL: [Part; 7] = [
+    pub const ALL: [Part; 8] = [
         Part::Identity,
         Part::Catalog,
         Part::Inventory,
         Part::Orders,
         Part::Payments,
+        Part::Coordination,
         Part::Simulator,
         Part::Gateway,
     ];
 
     /// Services start in any order; this one spares waiting, and tells payments where the simulator is.
-    pub const STARTING_ORDER: [Part; 6] =
-        [Part::Simulator, Part::Identity, Part::Catalog, Part::Inventory, Part::Orders, Part::Payments];
+    pub const STARTING_ORDER: [Part; 7] = [
+        Part::Simulator,
+        Part::Identity,
+        Part::Coordination,
+        Part::Catalog,
+        Part::Inventory,
+        Part::Orders,
+        Part::Payments,
+    ];
 
     /// The one that publishes this topic.
     pub const fn publishing(topic: Topic) -> Self {
@@ -95,6 +106,7 @@ impl Part {
             Topic::Orders => Part::Orders,
             Topic::Payments => Part::Payments,
             Topic::Identity => Part::Identity,
+            Topic::Coordination => Part::Coordination,
         }
     }
 
@@ -106,8 +118,17 @@ impl Part {
             Part::Inventory => "inventory",
             Part::Orders => "orders",
             Part::Payments => "payments",
+            Part::Coordination => "coordination",
             Part::Simulator => "simulator",
             Part::Gateway => "gateway",
+        }
+    }
+
+    /// The name under which a service is listed: that of its part.
+    pub fn listed_as(service: &'static str) -> &'static str {
+        match service {
+            viscount_simulator::NAME => Part::Simulator.name(),
+            other => other,
         }
     }
 
@@ -119,6 +140,7 @@ impl Part {
             Part::Inventory => Some("inventory_db"),
             Part::Orders => Some("order_db"),
             Part::Payments => Some("payment_db"),
+            Part::Coordination => Some("platform_coordination_db"),
             Part::Simulator => Some("payment_simulator_db"),
             Part::Gateway => None,
         }
@@ -132,6 +154,7 @@ impl Part {
             Part::Inventory => Some("INVENTORY_PORT"),
             Part::Orders => Some("ORDERS_PORT"),
             Part::Payments => Some("PAYMENTS_PORT"),
+            Part::Coordination => Some("COORDINATION_PORT"),
             Part::Simulator => Some("SIMULATOR_PORT"),
             Part::Gateway => None,
         }
@@ -145,6 +168,7 @@ impl Part {
             Part::Inventory => Some(&viscount_inventory::MIGRATIONS),
             Part::Orders => Some(&viscount_orders::MIGRATIONS),
             Part::Payments => Some(&viscount_payments::MIGRATIONS),
+            Part::Coordination => Some(&viscount_coordination::MIGRATIONS),
             Part::Simulator => Some(&viscount_simulator::MIGRATIONS),
             Part::Gateway => None,
         }
@@ -168,6 +192,9 @@ impl Part {
             Part::Inventory => starting!(viscount_inventory, viscount_inventory::Config::from_env(env, url)?),
             Part::Orders => starting!(viscount_orders, viscount_orders::Config::from_env(env, url)?),
             Part::Payments => starting!(viscount_payments, viscount_payments::Config::from_env(env, url)?),
+            Part::Coordination => {
+                starting!(viscount_coordination, viscount_coordination::Config::from_env(env, url)?)
+            }
             Part::Simulator => {
                 starting!(viscount_simulator, viscount_simulator::SimulatorConfig::from_env(env, url)?)
             }
@@ -185,6 +212,7 @@ pub fn check_all(env: &Env, parts: &[Part]) -> Result<(), Failure> {
     if parts.contains(&Part::Gateway) {
         GatewayConfig::from_env(env)?;
     }
+    CoordinationConfig::from_env(env, "")?;
     Ok(())
 }
 

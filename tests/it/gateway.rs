@@ -21,7 +21,7 @@ fn the_gateway_alone_needs_no_database_and_starts_none() {
     block_on(async {
         let home = tempfile::tempdir().unwrap();
         let mut command = viscount(home.path());
-        command.args(["serve", "gateway"]);
+        command.args(["serve", "gateway"]).env("VISCOUNT_COORDINATION_URL", "none");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let _gateway = Gateway(command.spawn().unwrap());
         let http = Client::new();

@@ -6,6 +6,8 @@ mod broker;
 mod cli;
 mod collector;
 mod contention;
+#[cfg(feature = "kafka")]
+mod coordination;
 mod demo;
 mod dlq;
 mod documents;
@@ -14,6 +16,8 @@ mod events;
 mod every_service_twice;
 mod gateway;
 mod killing;
+mod metrics;
+mod observability;
 mod outage;
 mod platform;
 #[cfg(feature = "kafka")]
@@ -24,6 +28,7 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod top;
 mod traces;
 #[cfg(feature = "kafka")]
 mod unwelcome;

@@ -34,13 +34,24 @@ impl Drop for Process {
 
 impl Processes {
     pub(crate) fn new(database: &str, brokers: &str) -> Self {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut processes = Self::without_brokers(database);
+        processes.variables.extend([
+            set("KAFKA_BROKERS", brokers),
+            set("KAFKA_TOPIC_PREFIX", &prefix()),
+            set("KAFKA_SESSION_TIMEOUT_MS", "2000"),
+            // Not the one that a developer may have running.
+            set("VISCOUNT_COORDINATION_URL", "none"),
+        ]);
+        processes
+    }
+
+    /// Events stay in their process.
+    pub(crate) fn without_brokers(database: &str) -> Self {
         let [gateway, identity] = [free_port().unwrap(), free_port().unwrap()];
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let variables = vec![
             set("DATABASE_URL", database),
-            set("KAFKA_BROKERS", brokers),
-            set("KAFKA_TOPIC_PREFIX", &prefix()),
-            set("KAFKA_SESSION_TIMEOUT_MS", "2000"),
             set("VISCOUNT_PORT", &gateway.to_string()),
             set("IDENTITY_PORT", &identity.to_string()),
         ];
@@ -90,11 +101,18 @@ impl Processes {
 
     /// A new product with enough in stock for any test.
     pub(crate) async fn product(&self) -> String {
+        self.product_named("THING").await
+    }
+
+    /// The same, under a name of its own in the warehouse.
+    pub(crate) async fn product_named(&self, sku: &str) -> String {
         let admin = self.token("admin").await;
-        let made = self.post("/v1/products", &admin, "thing", &thing(), StatusCode::CREATED).await;
+        let mut thing = thing();
+        thing["sku"] = json!(sku);
+        let made = self.post("/v1/products", &admin, sku, &thing, StatusCode::CREATED).await;
         let product = made["id"].as_str().unwrap().to_owned();
         let receipt = json!({"product_id": product, "delta": 10_000, "reason": "receipt"});
-        self.post("/v1/inventory/adjust", &admin, "receipt", &receipt, StatusCode::OK).await;
+        self.post("/v1/inventory/adjust", &admin, &format!("receipt-{sku}"), &receipt, StatusCode::OK).await;
         product
     }
 

@@ -34,6 +34,12 @@ pub trait Entity: Sized + 'static {
     /// waits behind it is answered by the next incarnation.
     fn handle(&mut self, messages: Vec<Self::Message>) -> impl Future<Output = Next>;
 
+    /// The name of a message's kind, for exits and deadlines; empty where kinds have no names. Called once per message:
+    /// a match and nothing more. Never anything of what is in the message.
+    fn kind(_message: &Self::Message) -> &'static str {
+        ""
+    }
+
     /// What to show of it on an operations page. Asked when it was loaded again after a fall.
     fn state(&self) -> String {
         String::new()

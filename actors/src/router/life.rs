@@ -15,6 +15,7 @@ use crate::contain::staged;
 use crate::guardian::{Overseer, Verdict};
 use crate::lever::Lever;
 use crate::policy::Budget;
+use crate::reply::cause;
 
 /// After this many messages without a pause, an entity lets its neighbours have a turn.
 const BUDGET: usize = 256;
@@ -84,6 +85,11 @@ async fn live<E: Entity>(shared: Arc<Shared<E>>, seat: Seat) -> Exit {
                 let count = batch.messages.len();
                 let began = Instant::now();
                 let at_work = AtWork { shared: &shared, count, done: false };
+                if shared.faults.are_armed()
+                    && let Some(happens) = shared.fault_at(seat)
+                {
+                    staged("handle", || happens.happen()).await;
+                }
                 let next = staged("handle", || state.handle(batch.messages)).await;
                 at_work.done();
                 let ended = Instant::now();
@@ -130,7 +136,7 @@ impl<E: Entity> Drop for AtWork<'_, E> {
     fn drop(&mut self) {
         self.shared.leave(self.count);
         if !self.done {
-            self.shared.mailbox.lost_in_panic.increment(self.count as u64);
+            self.shared.mailbox.lost(self.count, cause().label());
         }
     }
 }
@@ -156,12 +162,12 @@ impl<E: Entity> Overseer for EntityOverseer<E> {
         match exit {
             // It gave its seat back before it ended.
             Exit::Normal | Exit::Passivated | Exit::Failed(_) | Exit::Stopped => Verdict::End,
-            Exit::Panicked { .. } | Exit::Escalated(_) => {
+            Exit::Panicked { .. } | Exit::Overdue(_) | Exit::Escalated(_) => {
                 let now = Instant::now();
                 self.shared.fell(self.seat, exit, now);
                 let Some(attempt) = self.budget.take(now) else {
                     let service = self.shared.service;
-                    tracing::error!(service, actor = E::KIND, %exit, "entity fell too often and is laid to rest");
+                    tracing::error!(service, actor = E::KIND, %exit, "entity fell too often and is quarantined");
                     return Verdict::End;
                 };
                 let pause = self.shared.spec.backoff.delay(attempt);

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Entity;
 use super::shared::Shared;
+use crate::exits::{ExitFilter, KeptExit};
 use crate::tree::{Child, FORCE, Managed, TreeNode};
 
 pub(super) struct Member<E: Entity> {
@@ -61,8 +62,17 @@ impl<E: Entity> Managed for Member<E> {
         node
     }
 
+    fn exits(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>) {
+        self.child.exits(filter, found);
+        self.shared.exits(filter, found);
+    }
+
     fn crash(&self, path: &str) -> bool {
         self.child.crash(path)
+    }
+
+    fn release(&self, path: &str, id: &str) -> bool {
+        *self.child.path == *path && self.shared.release_entity(id)
     }
 
     /// The router's own actor does what has to be done, at the pace of its spec.

@@ -5,8 +5,10 @@
 
 mod actor;
 mod entity;
+mod kinds;
 mod life;
 mod member;
+mod quarantine;
 mod shared;
 mod slab;
 mod spec;
@@ -20,7 +22,7 @@ use actix::dev::channel::channel;
 use tokio::time::Instant;
 
 pub use entity::{Entity, LoadError, Next, Origin};
-pub use spec::RouterSpec;
+pub use spec::{Deadline, Overdue, RouterSpec};
 
 use self::actor::RouterActor;
 use self::member::Member;
@@ -44,10 +46,18 @@ impl Supervisor {
     /// A router of entity actors, named [`Entity::KIND`], as a child of this supervisor. Its entities fall and restart
     /// on their own account; only the router itself could fall on this supervisor's.
     pub fn router<E: Entity>(&self, env: E::Env, spec: RouterSpec) -> Router<E> {
-        let child = Child::new(&self.node, E::KIND, "router", Drain::Drop);
+        let child = Child::new(&self.node, E::KIND, "router", Restart::Permanent, Drain::Drop);
         let (sender, receiver) = channel(0);
         let addr = Addr::new(sender);
-        let shared = Shared::new(self.node.service, env, spec, addr.clone(), child.pulse.clone());
+        let shared = Shared::new(
+            self.node.service,
+            env,
+            spec,
+            addr.clone(),
+            Arc::clone(&child.path),
+            child.pulse.clone(),
+            self.node.faults.clone(),
+        );
         let member = Arc::new(Member { child: Arc::clone(&child), shared: Arc::clone(&shared) });
         if self.node.adopt(member as Arc<dyn Managed>) {
             let held = Arc::clone(&shared);
@@ -128,6 +138,11 @@ impl<E: Entity> Router<E> {
     /// Messages accepted and not yet finished.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight()
+    }
+
+    /// Entities that are quarantined.
+    pub fn quarantined(&self) -> usize {
+        self.shared.quarantined()
     }
 
     /// Fault injection: makes the actor of `id` panic at its next turn. `false` when it is not alive.

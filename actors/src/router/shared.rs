@@ -12,8 +12,10 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use super::actor::{Nudge, RouterActor};
-use super::table::{Batch, Envelope, Seat, Table, Turn};
-use super::{Entity, Origin, RouterSpec};
+use super::table::{Batch, Envelope, Late, Seat, Table, Turn};
+use super::{Entity, Origin, Overdue, RouterSpec};
+use crate::exits::{ExitFilter, Exits, KeptExit, OF_ENTITIES};
+use crate::faults::{Faults, Happens};
 use crate::lever::{Command, Lever};
 use crate::metrics::{self as names, ChildMetrics, MailboxMetrics};
 use crate::reply::with_cause;
@@ -26,6 +28,7 @@ pub(super) struct Shared<E: Entity> {
     pub(super) env: E::Env,
     pub(super) pulse: Pulse,
     pub(super) service: &'static str,
+    pub(super) faults: Faults,
     table: Mutex<Table<E>>,
     in_flight: AtomicUsize,
     /// Reaches the actor that gives entities their guardians.
@@ -39,6 +42,9 @@ pub(super) struct Shared<E: Entity> {
     child: ChildMetrics,
     live: Gauge,
     passivations_total: Counter,
+    quarantined: Gauge,
+    path: Arc<str>,
+    exits: Mutex<Exits>,
 }
 
 impl<E: Entity> Shared<E> {
@@ -47,7 +53,9 @@ impl<E: Entity> Shared<E> {
         env: E::Env,
         spec: RouterSpec,
         actor: Addr<RouterActor<E>>,
+        path: Arc<str>,
         pulse: Pulse,
+        faults: Faults,
     ) -> Arc<Shared<E>> {
         let spec = spec.sound();
         Arc::new(Shared {
@@ -55,6 +63,7 @@ impl<E: Entity> Shared<E> {
             env,
             pulse,
             service,
+            faults,
             table: Mutex::new(Table::new(spec)),
             in_flight: AtomicUsize::new(0),
             actor,
@@ -66,6 +75,9 @@ impl<E: Entity> Shared<E> {
             child: ChildMetrics::new(service, E::KIND),
             live: gauge!(names::LIVE, "service" => service, "kind" => E::KIND),
             passivations_total: counter!(names::PASSIVATIONS_TOTAL, "service" => service, "actor" => E::KIND),
+            quarantined: gauge!(names::QUARANTINED, "service" => service, "kind" => E::KIND),
+            path,
+            exits: Mutex::new(Exits::at_most(OF_ENTITIES)),
         })
     }
 
@@ -89,6 +101,12 @@ impl<E: Entity> Shared<E> {
 
     pub(super) fn live(&self) -> usize {
         self.table.lock().live()
+    }
+
+    /// What happens to the handler of this entity.
+    pub(super) fn fault_at(&self, seat: Seat) -> Option<Happens> {
+        let id = self.table.lock().id(seat)?;
+        self.faults.at_handler(E::KIND, Some(&id))
     }
 
     pub(super) fn crash(&self, id: &E::Id) -> bool {
@@ -186,7 +204,9 @@ impl<E: Entity> Shared<E> {
     }
 
     pub(super) fn fell(&self, seat: Seat, exit: &Exit, now: Instant) {
-        self.table.lock().fell(seat, exit, now);
+        let Some(fall) = self.table.lock().fell(seat, exit, now) else { return };
+        let mut exits = self.exits.lock();
+        exits.keep(&self.path, Some(fall.id.to_string()), exit, fall.kinds.text(), fall.uptime);
     }
 
     pub(super) fn restarts_after(&self, pause: Duration, exit: &Exit) {
@@ -197,19 +217,45 @@ impl<E: Entity> Shared<E> {
 
     /// An entity is over while it still had its seat: it fell too often, or was ended by force.
     pub(super) fn ended(&self, seat: Seat, exit: &Exit) {
-        let waiting = if exit.is_failure() {
-            let rested = self.table.lock().lay_to_rest(seat, Instant::now());
-            if rested.is_some() {
-                self.given_up.fetch_add(1, Ordering::Relaxed);
-                names::escalated(self.service, E::KIND);
-            }
-            rested
-        } else {
-            self.table.lock().remove(seat)
+        if !exit.is_failure() {
+            let waiting = self.table.lock().remove(seat);
+            return self.answer(waiting, AskError::Stopping);
+        }
+        let (rested, quarantined) = {
+            let mut table = self.table.lock();
+            (table.lay_to_rest(seat, exit, Instant::now()), table.quarantine.len())
         };
-        let cause =
-            if exit.is_failure() { AskError::Unavailable(exit.to_string()) } else { AskError::Stopping };
-        self.answer(waiting, cause);
+        let Some(rested) = rested else { return self.answer(None, AskError::Stopping) };
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+        self.quarantined.set(quarantined as f64);
+        names::escalated(self.service, E::KIND);
+        if rested.forgiven {
+            counter!(names::QUARANTINE_FORGIVEN_TOTAL, "service" => self.service, "kind" => E::KIND)
+                .increment(1);
+        }
+        let cause = AskError::Quarantined { kind: E::KIND, id: rested.id.to_string() };
+        self.answer(Some(rested.waiting), cause);
+    }
+
+    pub(super) fn quarantined(&self) -> usize {
+        self.table.lock().quarantine.len()
+    }
+
+    /// Lets an entity out of quarantine: the next message makes it anew, with a full budget.
+    pub(super) fn release_entity(&self, id: &str) -> bool {
+        let (released, left) = {
+            let mut table = self.table.lock();
+            (table.quarantine.release(id), table.quarantine.len())
+        };
+        if released {
+            self.quarantined.set(left as f64);
+            tracing::info!(service = self.service, actor = E::KIND, id, "entity released from quarantine");
+        }
+        released
+    }
+
+    pub(super) fn exits(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>) {
+        self.exits.lock().find(filter, found);
     }
 
     fn answer(&self, waiting: Option<VecDeque<Envelope<E::Message>>>, cause: AskError) {
@@ -224,16 +270,31 @@ impl<E: Entity> Shared<E> {
     /// What has to be done from time to time.
     pub(super) fn tick(&self) {
         let now = Instant::now();
-        let (idle, stuck, live) = {
+        let (idle, stuck, late, live) = {
             let mut table = self.table.lock();
-            (table.sweep(now), table.stuck(now), table.live())
+            (table.sweep(now), table.stuck(now), table.late(now), table.live())
         };
         idle.into_iter().for_each(Waker::wake);
         for since in stuck {
             self.pulse.waits_in_vain(now.duration_since(since));
         }
+        for (late, lever) in late {
+            self.overdue(&late, &lever, now);
+        }
         self.live.set(live as f64);
         self.mailbox.depth.set(self.in_flight() as f64);
+    }
+
+    fn overdue(&self, late: &Late, lever: &Lever, now: Instant) {
+        let (service, actor, message) = (self.service, E::KIND, late.kinds.label());
+        let (after, then) = (late.deadline.after, late.deadline.then);
+        names::deadline_exceeded(service, actor, message, then.label());
+        let seconds = now.duration_since(late.since).as_secs_f64();
+        tracing::error!(service, actor, message, seconds, action = then.label(), "handler is late");
+        if then == Overdue::Restart {
+            lever.leave(Exit::Overdue(format!("{message} took more than {after:?}")));
+            lever.send(Command::Abandon);
+        }
     }
 
     /// Accepts nothing more.
@@ -298,7 +359,7 @@ impl<E: Entity> Shared<E> {
     /// Adds what is particular to a router.
     pub(super) fn describe(&self, node: &mut TreeNode) {
         let now = Instant::now();
-        let (live, fallen) = {
+        let (live, fallen, quarantined) = {
             let table = self.table.lock();
             let fallen = table.fallen.iter().map(|fallen| Fallen {
                 id: fallen.id.to_string(),
@@ -307,11 +368,13 @@ impl<E: Entity> Shared<E> {
                 seconds_ago: now.duration_since(fallen.at).as_secs_f64(),
                 state: fallen.state.clone(),
             });
-            (table.live(), fallen.collect())
+            (table.live(), fallen.collect(), table.quarantine.list(now))
         };
         node.restarts += self.restarts.load(Ordering::Relaxed);
         node.live = Some(live);
         node.fallen = fallen;
+        node.quarantined = quarantined;
+        node.intensity = Some(self.spec.intensity);
         node.passivations = Some(self.passivations.load(Ordering::Relaxed));
         node.given_up = Some(self.given_up.load(Ordering::Relaxed));
         node.mailbox_depth = Some(self.in_flight());

@@ -73,6 +73,11 @@ impl<T> Slab<T> {
         (first != NONE).then_some(first)
     }
 
+    /// The one behind this one in its queue.
+    pub(crate) fn behind(&self, index: Index) -> Option<Index> {
+        self.nodes.get(index).map(|node| node.behind).filter(|behind| *behind != NONE)
+    }
+
     /// Puts a slot at the end of a queue, out of whichever it was in.
     pub(crate) fn push(&mut self, queue: Queue, index: Index) {
         self.unlink(index);

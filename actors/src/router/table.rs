@@ -12,17 +12,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
+use super::kinds::Kinds;
+use super::quarantine::Quarantine;
 use super::slab::{Index, Queue, Slab};
-use super::{Entity, Origin, RouterSpec};
+use super::{Deadline, Entity, Origin, RouterSpec};
 use crate::lever::{Command, Lever};
 use crate::{AskError, Exit};
 
 /// How many fallen entities are remembered for the operations page.
 const FALLEN: usize = 64;
-/// How many resting entities are remembered. Beyond it the one that has rested longest may try again.
-const COOLING: usize = 1024;
 
 pub(super) struct Envelope<M> {
     pub(super) message: M,
@@ -56,6 +56,13 @@ struct Slot<E: Entity> {
     waker: Option<Waker>,
     /// Since when it is idle or has been at its present batch.
     since: Instant,
+    /// When its present state was asked for from the store.
+    born: Instant,
+    /// What its present batch is made of; nothing while it is loaded.
+    kinds: Kinds,
+    /// Its present batch has been found late, or stuck.
+    late: bool,
+    stuck: bool,
     origin: Origin,
     fell_at: Option<Instant>,
     lever: Arc<Lever>,
@@ -83,6 +90,29 @@ pub(super) struct Batch<M> {
     pub(super) expired: Vec<M>,
     /// When the oldest was sent.
     pub(super) oldest: Instant,
+    pub(super) kinds: Kinds,
+}
+
+/// What fell.
+pub(super) struct Fall<I> {
+    pub(super) id: I,
+    pub(super) kinds: Kinds,
+    pub(super) uptime: Duration,
+}
+
+/// An entity whose handler is late.
+pub(super) struct Late {
+    pub(super) kinds: Kinds,
+    pub(super) deadline: Deadline,
+    pub(super) since: Instant,
+}
+
+/// An entity that has been quarantined.
+pub(super) struct LaidToRest<E: Entity> {
+    pub(super) id: E::Id,
+    pub(super) waiting: VecDeque<Envelope<E::Message>>,
+    /// Another one was forgiven for it.
+    pub(super) forgiven: bool,
 }
 
 /// What to do when the lock is free.
@@ -108,7 +138,7 @@ pub(super) struct Table<E: Entity> {
     next_key: u64,
     leaving: usize,
     unborn: Vec<Seat>,
-    cooling: HashMap<E::Id, Instant>,
+    pub(super) quarantine: Quarantine<E::Id>,
     pub(super) fallen: VecDeque<FallenEntity<E::Id>>,
     /// Nothing is accepted any more.
     pub(super) closed: bool,
@@ -127,7 +157,7 @@ impl<E: Entity> Table<E> {
             next_key: 0,
             leaving: 0,
             unborn: Vec::new(),
-            cooling: HashMap::new(),
+            quarantine: Quarantine::at_most(spec.quarantine),
             fallen: VecDeque::new(),
             closed: false,
             held: false,
@@ -145,6 +175,10 @@ impl<E: Entity> Table<E> {
 
     fn slot(&mut self, seat: Seat) -> Option<&mut Slot<E>> {
         self.slots.get_mut(seat.index).filter(|slot| slot.key == seat.key)
+    }
+
+    pub(super) fn id(&mut self, seat: Seat) -> Option<E::Id> {
+        self.slot(seat).map(|slot| slot.id.clone())
     }
 
     /// Takes a message in. Refused, it comes back, to be dropped outside the lock.
@@ -172,14 +206,8 @@ impl<E: Entity> Table<E> {
             }
             return Ok(wake);
         }
-        if !self.cooling.is_empty()
-            && let Some(until) = self.cooling.get(&id)
-        {
-            if *until > envelope.queued_at {
-                let rests = AskError::Unavailable("it fell too often and rests".to_owned());
-                return Err((rests, envelope));
-            }
-            self.cooling.remove(&id);
+        if self.quarantine.holds(&id) {
+            return Err((AskError::Quarantined { kind: E::KIND, id: id.to_string() }, envelope));
         }
         let mut wake = Wake::default();
         if self.keys.len() - self.leaving >= self.spec.max_live {
@@ -205,6 +233,10 @@ impl<E: Entity> Table<E> {
             phase: Phase::Busy,
             waker: None,
             since,
+            born: since,
+            kinds: Kinds::default(),
+            late: false,
+            stuck: false,
             origin,
             fell_at: None,
             lever: Arc::default(),
@@ -267,9 +299,14 @@ impl<E: Entity> Table<E> {
         }
         slot.phase = Phase::Busy;
         slot.since = now;
+        (slot.late, slot.stuck) = (false, false);
         let turn = if loaded {
-            Turn::Batch(take(&mut slot.inbox, batch, now))
+            let batch = take::<E>(&mut slot.inbox, batch, now);
+            slot.kinds = batch.kinds;
+            Turn::Batch(batch)
         } else {
+            slot.born = now;
+            slot.kinds = Kinds::default();
             let origin = std::mem::replace(&mut slot.origin, Origin::Stored);
             Turn::Load { id: slot.id.clone(), origin, fell_at: slot.fell_at.take() }
         };
@@ -311,10 +348,11 @@ impl<E: Entity> Table<E> {
     }
 
     /// An incarnation fell. It is in no queue until its next one looks at the inbox.
-    pub(super) fn fell(&mut self, seat: Seat, exit: &Exit, now: Instant) {
-        let Some(slot) = self.slot(seat) else { return };
+    pub(super) fn fell(&mut self, seat: Seat, exit: &Exit, now: Instant) -> Option<Fall<E::Id>> {
+        let slot = self.slot(seat)?;
         slot.fell_at = Some(now);
         let id = slot.id.clone();
+        let fall = Fall { id: id.clone(), kinds: slot.kinds, uptime: now.duration_since(slot.born) };
         self.slots.unlink(seat.index);
         let known = self.fallen.iter().position(|fallen| fallen.id == id);
         let restarts = known.and_then(|at| self.fallen.remove(at)).map_or(0, |fallen| fallen.restarts) + 1;
@@ -326,6 +364,7 @@ impl<E: Entity> Table<E> {
             state: String::new(),
         });
         self.fallen.truncate(FALLEN);
+        Some(fall)
     }
 
     /// A fallen entity has been loaded again.
@@ -335,22 +374,17 @@ impl<E: Entity> Table<E> {
         }
     }
 
-    /// An entity fell too often: it rests, and is forgotten.
-    pub(super) fn lay_to_rest(&mut self, seat: Seat, now: Instant) -> Option<VecDeque<Envelope<E::Message>>> {
+    /// An entity fell too often: it is stopped until somebody releases it.
+    pub(super) fn lay_to_rest(&mut self, seat: Seat, exit: &Exit, now: Instant) -> Option<LaidToRest<E>> {
         let id = self.slot(seat)?.id.clone();
-        if self.cooling.len() >= COOLING
-            && let Some(longest) =
-                self.cooling.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone())
-        {
-            self.cooling.remove(&longest);
-        }
-        self.cooling.insert(id, now + self.spec.cool_down);
-        self.remove(seat)
+        let falls = self.fallen.iter().find(|fallen| fallen.id == id).map_or(1, |fallen| fallen.restarts);
+        let forgiven = self.quarantine.take_in(id.clone(), falls.saturating_sub(1), exit.clone(), now);
+        let waiting = self.remove(seat)?;
+        Some(LaidToRest { id, waiting, forgiven })
     }
 
-    /// Who has been idle for too long is told to go, and who has rested is forgiven.
+    /// Who has been idle for too long is told to go.
     pub(super) fn sweep(&mut self, now: Instant) -> Vec<Waker> {
-        self.cooling.retain(|_, until| *until > now);
         let mut wakers = Vec::new();
         if self.held {
             return wakers;
@@ -367,14 +401,44 @@ impl<E: Entity> Table<E> {
     /// Since when those have been at their batch who are found stuck now. Each batch is found once.
     pub(super) fn stuck(&mut self, now: Instant) -> Vec<Instant> {
         let mut stuck = Vec::new();
-        while let Some(first) = self.slots.front(Queue::Busy)
-            && let Some(slot) = self.slots.get_mut(first)
+        let mut next = self.slots.front(Queue::Busy);
+        while let Some(index) = next
+            && let Some(slot) = self.slots.get_mut(index)
             && now.duration_since(slot.since) >= self.spec.stuck_after
         {
-            stuck.push(slot.since);
-            self.slots.unlink(first);
+            if !std::mem::replace(&mut slot.stuck, true) {
+                stuck.push(slot.since);
+            }
+            next = self.slots.behind(index);
         }
         stuck
+    }
+
+    /// Those who are late with their batch, each found once; the levers of those whose handlers are to be given up.
+    pub(super) fn late(&mut self, now: Instant) -> Vec<(Late, Arc<Lever>)> {
+        let mut late = Vec::new();
+        let Some(soonest) = self.spec.deadlines.iter().map(|deadline| deadline.after).min() else {
+            return late;
+        };
+        let mut next = self.slots.front(Queue::Busy);
+        while let Some(index) = next {
+            next = self.slots.behind(index);
+            let Some(slot) = self.slots.get_mut(index) else { break };
+            let so_far = now.duration_since(slot.since);
+            if so_far < soonest {
+                break;
+            }
+            if slot.late {
+                continue;
+            }
+            if let Some(deadline) =
+                self.spec.deadline_of(slot.kinds.names()).filter(|due| so_far >= due.after)
+            {
+                slot.late = true;
+                late.push((Late { kinds: slot.kinds, deadline, since: slot.since }, Arc::clone(&slot.lever)));
+            }
+        }
+        late
     }
 
     /// Accepts nothing more; who is idle goes now, the others when nothing waits for them.
@@ -443,7 +507,12 @@ impl<E: Entity> Table<E> {
     }
 }
 
-fn take<M>(inbox: &mut VecDeque<Envelope<M>>, most: usize, now: Instant) -> Batch<M> {
+fn take<E: Entity>(
+    inbox: &mut VecDeque<Envelope<E::Message>>,
+    most: usize,
+    now: Instant,
+) -> Batch<E::Message> {
+    let mut kinds = Kinds::default();
     let oldest = inbox.front().map_or(now, |envelope| envelope.queued_at);
     let mut messages = Vec::with_capacity(inbox.len().min(most));
     let mut expired = Vec::new();
@@ -453,8 +522,9 @@ fn take<M>(inbox: &mut VecDeque<Envelope<M>>, most: usize, now: Instant) -> Batc
         if envelope.deadline.is_some_and(|deadline| deadline <= now) {
             expired.push(envelope.message);
         } else {
+            kinds.add(E::kind(&envelope.message));
             messages.push(envelope.message);
         }
     }
-    Batch { messages, expired, oldest }
+    Batch { messages, expired, oldest, kinds }
 }

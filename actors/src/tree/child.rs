@@ -10,6 +10,8 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 use super::node::{Managed, Node, next_id};
 use super::snapshot::{State, TreeNode};
 use crate::actor_ref::Admission;
+use crate::exits::{ExitFilter, Exits, KeptExit, OF_ONE};
+use crate::faults::Faults;
 use crate::guardian::{Overseer, Verdict};
 use crate::lever::{Command, Lever};
 use crate::metrics::ChildMetrics;
@@ -34,7 +36,8 @@ pub(crate) struct Child {
     id: u64,
     pub(crate) name: &'static str,
     pub(crate) path: Arc<str>,
-    kind: &'static str,
+    pub(crate) kind: &'static str,
+    restart: Restart,
     pub(crate) lever: Arc<Lever>,
     pub(crate) state: watch::Sender<State>,
     facts: Mutex<Facts>,
@@ -43,24 +46,38 @@ pub(crate) struct Child {
     drain: Drain,
 }
 
-#[derive(Default)]
 struct Facts {
     up_since: Option<Instant>,
     fell_at: Option<Instant>,
     restarts: u64,
     last_exit: Option<Exit>,
+    exits: Exits,
 }
 
 impl Child {
-    pub(crate) fn new(node: &Node, name: &'static str, kind: &'static str, drain: Drain) -> Arc<Child> {
+    pub(crate) fn new(
+        node: &Node,
+        name: &'static str,
+        kind: &'static str,
+        restart: Restart,
+        drain: Drain,
+    ) -> Arc<Child> {
+        let facts = Facts {
+            up_since: None,
+            fell_at: None,
+            restarts: 0,
+            last_exit: None,
+            exits: Exits::at_most(OF_ONE),
+        };
         Arc::new(Child {
             id: next_id(),
             name,
             path: format!("{}/{name}", node.path).into(),
             kind,
+            restart,
             lever: Arc::default(),
             state: watch::Sender::new(State::Starting),
-            facts: Mutex::default(),
+            facts: Mutex::new(facts),
             metrics: ChildMetrics::new(node.service, name),
             pulse: node.heart.pulse(name),
             drain,
@@ -85,6 +102,14 @@ impl Child {
     pub(crate) fn stillborn(&self) {
         self.facts.lock().last_exit = Some(Exit::Stopped);
         self.state.send_replace(State::Ended);
+    }
+
+    /// What the message was that an actor panicked over.
+    fn message_kind(&self, exit: &Exit) -> Option<String> {
+        match (&self.drain, exit) {
+            (Drain::Mailbox(admission), Exit::Panicked { .. }) => admission.take_lost().map(str::to_owned),
+            _ => None,
+        }
     }
 
     async fn reaches(&self, wanted: impl FnMut(State) -> bool + Send) {
@@ -157,6 +182,7 @@ impl Managed for Child {
     fn snapshot(&self) -> TreeNode {
         let mut node = TreeNode::new(&self.path, self.name, self.kind, *self.state.borrow());
         let facts = self.facts.lock();
+        node.restart = Some(self.restart);
         node.uptime_seconds = facts.up_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
         node.restarts = facts.restarts;
         node.last_exit = facts.last_exit.clone();
@@ -168,12 +194,21 @@ impl Managed for Child {
         node
     }
 
+    fn exits(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>) {
+        self.facts.lock().exits.find(filter, found);
+    }
+
     fn crash(&self, path: &str) -> bool {
         let mine = *self.path == *path;
         if mine {
             self.lever.send(Command::Crash);
         }
         mine
+    }
+
+    /// Only routers have entities.
+    fn release(&self, _: &str, _: &str) -> bool {
+        false
     }
 
     fn inspect(&self, now: Instant) {
@@ -200,6 +235,10 @@ impl NodeOverseer {
         let falls = Falls::within(node.intensity().window);
         NodeOverseer { node, child, restart, falls }
     }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.node.faults.clone()
+    }
 }
 
 impl Overseer for NodeOverseer {
@@ -219,7 +258,8 @@ impl Overseer for NodeOverseer {
         let attempt = {
             let now = Instant::now();
             let mut facts = self.child.facts.lock();
-            facts.up_since = None;
+            let uptime = facts.up_since.take().map_or(Duration::ZERO, |since| now.duration_since(since));
+            facts.exits.keep(&self.child.path, None, exit, self.child.message_kind(exit), uptime);
             facts.fell_at = Some(now);
             facts.last_exit = Some(exit.clone());
             self.falls.count(now)

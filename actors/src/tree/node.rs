@@ -11,6 +11,8 @@ use tokio::time::{Duration, Instant};
 
 use super::snapshot::{State, TreeNode};
 use super::wave;
+use crate::exits::{ExitFilter, Exits, KeptExit, OF_ONE};
+use crate::faults::Faults;
 use crate::guardian::Verdict;
 use crate::metrics::budget_gauge;
 use crate::policy::{Budget, Falls};
@@ -28,8 +30,12 @@ pub(crate) trait Managed: Send + Sync {
     /// Ends it for good: gracefully until `until`, then by force. What had to be forced adds its path to `forced`.
     fn stop(self: Arc<Self>, until: Instant, forced: Arc<Mutex<Vec<String>>>) -> BoxFuture<'static, ()>;
     fn snapshot(&self) -> TreeNode;
+    /// Adds the exits that are kept here and below.
+    fn exits(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>);
     /// Makes the child at `path` panic; `false` when it is not here.
     fn crash(&self, path: &str) -> bool;
+    /// Lets an entity of the router at `path` out of quarantine; `false` when it is not there.
+    fn release(&self, path: &str, id: &str) -> bool;
     /// Looks after what changes by itself: budgets that recover, actors that make no progress.
     fn inspect(&self, now: Instant);
 }
@@ -50,6 +56,7 @@ pub(crate) struct Node {
     pub(crate) path: Arc<str>,
     pub(crate) arbiter: ArbiterHandle,
     pub(crate) heart: Arc<Heart>,
+    pub(crate) faults: Faults,
     strategy: Strategy,
     pub(super) parent: Option<Arc<Node>>,
     pub(super) on_failure: Mutex<Option<OnFailure>>,
@@ -71,6 +78,14 @@ struct NodeState {
     /// Its own falls within its parent's window.
     falls: Falls,
     last_exit: Option<Exit>,
+    exits: Exits,
+}
+
+impl NodeState {
+    fn note_exit(&mut self, path: &Arc<str>, exit: &Exit) {
+        self.last_exit = Some(exit.clone());
+        self.exits.keep(path, None, exit, None, self.up_since.elapsed());
+    }
 }
 
 impl Node {
@@ -131,6 +146,7 @@ impl Node {
     ) -> Arc<Node> {
         let outer = parent.as_ref().map_or(intensity.window, |parent| parent.intensity().window);
         let budget = budget_gauge(service, name);
+        let faults = parent.as_ref().map_or_else(|| Faults::new(service), |parent| parent.faults.clone());
         budget.set(f64::from(intensity.max_restarts));
         Arc::new(Node {
             id: next_id(),
@@ -139,6 +155,7 @@ impl Node {
             path,
             arbiter,
             heart,
+            faults,
             strategy,
             parent,
             on_failure: Mutex::new(on_failure),
@@ -154,6 +171,7 @@ impl Node {
                 restarts: 0,
                 falls: Falls::within(outer),
                 last_exit: None,
+                exits: Exits::at_most(OF_ONE),
             }),
         })
     }
@@ -253,8 +271,13 @@ impl Node {
     pub(super) fn count_fall(&self, exit: &Exit) -> u32 {
         let mut state = self.state.lock();
         state.restarts += 1;
-        state.last_exit = Some(exit.clone());
+        state.note_exit(&self.path, exit);
         state.falls.count(Instant::now())
+    }
+
+    /// The root gave up.
+    pub(super) fn note_exit(&self, exit: &Exit) {
+        self.state.lock().note_exit(&self.path, exit);
     }
 
     pub(super) fn enter(&self, phase: State) -> u64 {
@@ -328,6 +351,9 @@ impl Managed for Node {
             node.uptime_seconds = now.duration_since(state.up_since).as_secs_f64();
             node.restarts = state.restarts;
             node.last_exit = state.last_exit.clone();
+            node.strategy = Some(self.strategy);
+            node.intensity = Some(state.restarts_left.intensity());
+            node.restart = self.parent.is_some().then_some(Restart::Permanent);
             node.restart_budget_remaining = Some(state.restarts_left.remaining(now));
             (node, state.children.clone())
         };
@@ -335,9 +361,23 @@ impl Managed for Node {
         node
     }
 
+    fn exits(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>) {
+        let children = {
+            let state = self.state.lock();
+            state.exits.find(filter, found);
+            state.children.clone()
+        };
+        children.iter().for_each(|child| child.exits(filter, found));
+    }
+
     fn crash(&self, path: &str) -> bool {
         let children = self.state.lock().children.clone();
         children.iter().any(|child| child.crash(path))
+    }
+
+    fn release(&self, path: &str, id: &str) -> bool {
+        let children = self.state.lock().children.clone();
+        children.iter().any(|child| child.release(path, id))
     }
 
     fn inspect(&self, now: Instant) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::Exit;
+use crate::{Exit, Intensity, Restart, Strategy};
 
 /// What a node of the tree is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +57,15 @@ pub struct TreeNode {
     pub restarts: u64,
     /// Why the last incarnation ended.
     pub last_exit: Option<Exit>,
+    /// Which of its ends call for a restart (children).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// Whom it restarts when a child falls (supervisors).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// How many restarts it allows (supervisors), or allows each entity (routers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<Intensity>,
     /// Messages accepted and not yet finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mailbox_depth: Option<usize>,
@@ -72,7 +81,7 @@ pub struct TreeNode {
     /// Entities put to rest so far (routers).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passivations: Option<u64>,
-    /// Entities that fell too often and were laid to rest (routers).
+    /// Entities that fell too often and were quarantined, so far (routers).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_up: Option<u64>,
     /// How often the watchdog found it without progress.
@@ -80,6 +89,9 @@ pub struct TreeNode {
     /// Entities that fell lately, the latest first (routers).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallen: Vec<Fallen>,
+    /// Entities that are quarantined, the latest first (routers).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
     /// Children in the order of their start.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<TreeNode>,
@@ -95,6 +107,9 @@ impl TreeNode {
             uptime_seconds: 0.0,
             restarts: 0,
             last_exit: None,
+            restart: None,
+            strategy: None,
+            intensity: None,
             mailbox_depth: None,
             mailbox_capacity: None,
             restart_budget_remaining: None,
@@ -103,6 +118,7 @@ impl TreeNode {
             given_up: None,
             stuck: 0,
             fallen: Vec::new(),
+            quarantined: Vec::new(),
             children: Vec::new(),
         }
     }
@@ -114,6 +130,19 @@ impl TreeNode {
         }
         self.children.iter().find_map(|child| child.find(path))
     }
+}
+
+/// An entity that fell too often. It alone is stopped, until it is released.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Quarantined {
+    /// Its id.
+    pub id: String,
+    /// How often it was restarted before.
+    pub restarts: u32,
+    /// Why it fell last.
+    pub last_exit: Exit,
+    /// How long ago.
+    pub seconds_ago: f64,
 }
 
 /// An entity that fell lately.

@@ -15,6 +15,8 @@ use super::child::{Child, Drain, NodeOverseer};
 use super::node::{Managed, Node};
 use super::snapshot::{State, TreeNode};
 use crate::actor_ref::{ActorRef, Admission};
+use crate::exits::{ExitFilter, ExitRecord};
+use crate::faults::Faults;
 use crate::guardian::Guardian;
 use crate::reply::after;
 use crate::task::{StopSignal, TaskActor, TaskRef};
@@ -104,7 +106,7 @@ impl Supervisor {
         A: Actor<Context = Context<A>> + Supervised,
     {
         let admission = Admission::new(self.node.service, name, mailbox);
-        let child = Child::new(&self.node, name, "actor", Drain::Mailbox(Arc::clone(&admission)));
+        let child = Child::new(&self.node, name, "actor", restart, Drain::Mailbox(Arc::clone(&admission)));
         // The bound is the admission's; the channel's own is none (it adds a free slot for every clone of an Addr).
         let (sender, receiver) = channel(0);
         let addr = Addr::new(sender);
@@ -120,6 +122,29 @@ impl Supervisor {
     /// The live tree from here down.
     pub fn snapshot(&self) -> TreeNode {
         self.node.snapshot()
+    }
+
+    /// The last exits from here down, the latest first, at most `limit`.
+    ///
+    /// Names are looked up for the backtraces among them, which may take some hundred milliseconds the first time: call
+    /// it where that disturbs nobody.
+    pub fn exits(&self, filter: &ExitFilter, limit: usize) -> Vec<ExitRecord> {
+        let mut found = Vec::new();
+        self.node.exits(filter, &mut found);
+        found.sort_by_key(|exit| std::cmp::Reverse(exit.at));
+        found.truncate(limit);
+        found.iter().map(|exit| exit.read()).collect()
+    }
+
+    /// What is to go wrong in this tree, on demand. Nothing, unless somebody allows it and asks for it.
+    pub fn faults(&self) -> Faults {
+        self.node.faults.clone()
+    }
+
+    /// Lets the entity `id` of the router at `path` (as in [`TreeNode::path`]) out of quarantine: the next message makes
+    /// it anew. `false` when it is not quarantined.
+    pub fn release(&self, path: &str, id: &str) -> bool {
+        self.node.release(path, id)
     }
 
     /// What this supervisor is at.
@@ -159,7 +184,7 @@ impl Supervisor {
         Fut: Future<Output = Result<(), E>> + 'static,
         E: Display,
     {
-        let child = Child::new(&self.node, name, "task", drain);
+        let child = Child::new(&self.node, name, "task", restart, drain);
         if self.node.adopt(Arc::clone(&child) as Arc<dyn Managed>) {
             let lever = Arc::clone(&child.lever);
             let (sender, receiver) = channel(0);
@@ -185,7 +210,10 @@ impl Supervisor {
         let sent = self.node.arbiter.spawn_fn(move || {
             let overseer = NodeOverseer::new(node, Arc::clone(&held), restart);
             let (lever, pulse) = (Arc::clone(&held.lever), held.pulse.clone());
-            actix_rt::spawn(Guardian::new(receiver, keep, lever, overseer, Box::new(factory), pulse));
+            // The handlers of a router are its entities'.
+            let faults = (held.kind != "router").then(|| (held.name, overseer.faults()));
+            let guardian = Guardian::new(receiver, keep, lever, overseer, Box::new(factory), pulse);
+            actix_rt::spawn(guardian.with_faults(faults));
         });
         if !sent {
             child.stillborn();

@@ -82,6 +82,7 @@ async fn fail(node: Arc<Node>, exit: Exit) {
     for child in node.children_from(0).into_iter().rev() {
         child.stop(now, Arc::clone(&forced)).await;
     }
+    node.note_exit(&exit);
     let on_failure = node.on_failure.lock().take();
     if let Some(on_failure) = on_failure
         && let Err(panic) = contain("on_failure", || on_failure(exit))

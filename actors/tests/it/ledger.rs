@@ -108,6 +108,18 @@ impl Entity for Ledger {
         next
     }
 
+    fn kind(entry: &Entry) -> &'static str {
+        match entry {
+            Entry::Add(..) => "add",
+            Entry::Scribble(..) => "scribble",
+            Entry::Read(_) => "read",
+            Entry::Boom(..) => "boom",
+            Entry::Work(..) => "work",
+            Entry::Forget(_) => "",
+            Entry::Then(..) => "then",
+        }
+    }
+
     fn state(&self) -> String {
         format!("{} entries", self.entries.len())
     }

@@ -9,10 +9,6 @@ fn router(tree: &Tree, world: &World, spec: RouterSpec) -> Router<Ledger> {
     tree.root.router::<Ledger>(world.clone(), spec)
 }
 
-fn unavailable(answer: &crate::ledger::Answer) -> bool {
-    matches!(answer, Err(AskError::Unavailable(_)))
-}
-
 #[test]
 fn an_entity_that_cannot_be_loaded_answers_all_that_wait_at_once_and_is_forgotten() {
     paused(async {
@@ -84,30 +80,6 @@ fn stop_passivates_at_once_and_what_comes_meanwhile_goes_to_the_next_incarnation
         settle().await;
         assert_eq!(router.live(), 0);
         assert_eq!(tree.node("shop/ledger").passivations, Some(1));
-    });
-}
-
-#[test]
-fn an_entity_that_falls_too_often_is_laid_to_rest_alone_and_forgiven_later() {
-    paused(async {
-        let (tree, world) = (Tree::with(at_most(0, 60)), World::default());
-        let spec = RouterSpec { intensity: at_most(2, 60), cool_down: seconds(20), ..RouterSpec::default() };
-        let router = router(&tree, &world, RouterSpec { batch: 1, ..spec });
-        assert_eq!(scribble(&router, 2, 9).await, Ok(vec![9]));
-        let (first, second, third, behind) =
-            futures_util::join!(boom(&router, 1), boom(&router, 1), boom(&router, 1), add(&router, 1, 5));
-        assert_eq!(
-            (first, second, third),
-            (Err(AskError::Panicked), Err(AskError::Panicked), Err(AskError::Panicked))
-        );
-        assert!(unavailable(&behind), "{behind:?}");
-        assert!(unavailable(&read(&router, 1).await), "it rests");
-        assert_eq!(read(&router, 2).await, Ok(vec![9]), "its neighbour does not");
-        assert_eq!(tree.node("shop/ledger").given_up, Some(1));
-        assert_eq!((tree.failures(), tree.node("shop").state), (vec![], State::Running));
-        tokio::time::sleep(seconds(21)).await;
-        assert_eq!(add(&router, 1, 5).await, Ok(vec![5]));
-        assert_eq!(router.in_flight(), 0);
     });
 }
 

@@ -16,9 +16,6 @@ use super::verifier::UnknownKey;
 use super::{AuthError, Role, Roles, Verifier};
 use crate::problem::Problem;
 
-/// Callers who were not believed, by reason.
-pub const REFUSED_TOTAL: &str = "auth_refused_total";
-
 /// A caller whose token was good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -125,7 +122,7 @@ fn identify(request: &HttpRequest) -> Verdict {
 }
 
 fn refused(error: AuthError) -> Problem {
-    counter!(REFUSED_TOTAL, "reason" => error.label()).increment(1);
+    counter!(crate::metrics::AUTH_REFUSED_TOTAL, "reason" => error.label()).increment(1);
     error.into()
 }
 

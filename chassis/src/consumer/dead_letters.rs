@@ -66,11 +66,11 @@ impl DeadLetters {
             }
         }
         self.has_unreadable = unreadable > 0;
-        let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
-        gauge!("consumer_parked_keys", &labels).set(self.keys.len() as f64);
-        gauge!("consumer_dead_letters_open", &labels).set(letters as f64);
-        gauge!("consumer_unreadable_messages_open", &labels).set(unreadable as f64);
-        gauge!("consumer_dead_letter_oldest_seconds", &labels).set(oldest);
+        let labels = spec.labels();
+        gauge!(crate::metrics::CONSUMER_PARKED_KEYS, &labels).set(self.keys.len() as f64);
+        gauge!(crate::metrics::CONSUMER_DEAD_LETTERS_OPEN, &labels).set(letters as f64);
+        gauge!(crate::metrics::CONSUMER_UNREADABLE_MESSAGES_OPEN, &labels).set(unreadable as f64);
+        gauge!(crate::metrics::CONSUMER_DEAD_LETTER_OLDEST_SECONDS, &labels).set(oldest);
         self.look_again();
         self.look = self.look.max(began + SHARE * began.elapsed());
         Ok(is_due)

@@ -144,6 +144,11 @@ pub(super) async fn attempts<H: Handler>(
                 span.fail("poison");
                 Some(reason)
             }
+            Ok(Err(HandleError::SetAside(reason))) => {
+                span.set("viscount.outcome", "set aside");
+                tries.note(&reason);
+                return Err(Failure { attempts: poisonous + 1, tries });
+            }
             Err(_) => {
                 span.fail("panic");
                 Some("the handler panicked".to_owned())

@@ -5,6 +5,8 @@
 //!   no event is lost, skipped or dead-lettered for an outage. Only its own key waits meanwhile.
 //! - What fails by itself ([`HandleError::Poison`], or a panic) is tried a few times and then becomes a dead letter;
 //!   later events of its key are parked behind it, so that a redrive keeps their order. Neighbours go on.
+//! - What is meant for an entity in quarantine ([`HandleError::SetAside`]) becomes a dead letter at once, and goes back when
+//!   the entity is released.
 //! - Somebody may ask for another try of a dead letter ([`dead_letters`](crate::dead_letters)): it goes through the same
 //!   handler, then what is parked behind it, in order. Its key is free again when no row of it is left.
 //! - A message in which there is no event is kept as it came before its offset passes. Nobody knows its
@@ -27,7 +29,7 @@ use jiff::Timestamp;
 use metrics::{Counter, counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
-use viscount_actors::{Restart, Supervisor};
+use viscount_actors::{AskError, Restart, Supervisor};
 use viscount_contracts::{Envelope, Topic};
 
 use self::{
@@ -53,6 +55,21 @@ pub enum HandleError {
     /// The event itself is the problem.
     #[error("cannot be handled: {0}")]
     Poison(String),
+    /// Whoever should handle it is quarantined. To try again will not help: it is set aside at once as a dead letter, and
+    /// goes back when that one is released.
+    #[error("set aside: {0}")]
+    SetAside(String),
+}
+
+impl From<AskError> for HandleError {
+    /// A panic counts against the event; everything else but a quarantine is this moment's trouble.
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Panicked => HandleError::Poison("its actor panicked".to_owned()),
+            AskError::Quarantined { .. } => HandleError::SetAside(error.to_string()),
+            other => HandleError::Away(other.to_string()),
+        }
+    }
 }
 
 /// What a service does with the events of a topic.
@@ -82,6 +99,11 @@ pub struct ConsumerSpec {
 }
 
 impl ConsumerSpec {
+    /// What its metrics carry. A service's consumers have its name.
+    fn labels(&self) -> [(&'static str, &'static str); 3] {
+        [("service", self.consumer), ("consumer", self.consumer), ("topic", self.topic.name())]
+    }
+
     /// The usual bounds.
     pub const fn new(consumer: &'static str, topic: Topic) -> Self {
         Self {
@@ -164,7 +186,7 @@ async fn run<H: Handler>(
     log: &Arc<dyn EventLog>,
     handler: &Rc<H>,
 ) -> Result<std::convert::Infallible, ConsumerError> {
-    let labels = [("consumer", spec.consumer), ("topic", spec.topic.name())];
+    let labels = spec.labels();
     let mut dead = DeadLetters::unknown();
     // Before anything else: without its database a member would only disturb the others of its group.
     dead.look(pool, spec).await?;
@@ -180,15 +202,15 @@ async fn run<H: Handler>(
         place,
         partitions: Partitions::default(),
         lanes: Lanes::new(spec, handler.clone()),
-        unknown: counter!("consumer_unknown_events_total", &labels),
+        unknown: counter!(crate::metrics::CONSUMER_UNKNOWN_EVENTS_TOTAL, &labels),
     };
     let mut leaving: Option<Revoked> = None;
     let mut saver = time::interval(SAVE_EVERY);
     saver.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    let handled = histogram!("consumer_handle_seconds", &labels);
-    let age = histogram!("consumer_event_age_seconds", &labels);
-    let read = gauge!("consumer_read_position", &labels);
-    let in_hand = gauge!("consumer_in_hand", &labels);
+    let handled = histogram!(crate::metrics::CONSUMER_HANDLE_SECONDS, &labels);
+    let age = histogram!(crate::metrics::CONSUMER_EVENT_AGE_SECONDS, &labels);
+    let read = gauge!(crate::metrics::CONSUMER_READ_POSITION, &labels);
+    let in_hand = gauge!(crate::metrics::CONSUMER_IN_HAND, &labels);
     tracing::debug!(consumer = spec.consumer, topic = %spec.topic, "consumer starts");
     loop {
         if let Some(revoked) = leaving.take_if(|revoked| work.may_let_go(revoked)) {
@@ -204,7 +226,7 @@ async fn run<H: Handler>(
                 handled.record(done.since.elapsed().as_secs_f64());
                 match done.result {
                     Err(failure) if work.partitions.is_ours(done.slot) => {
-                        counter!("consumer_dead_letters_total", &labels).increment(1);
+                        counter!(crate::metrics::CONSUMER_DEAD_LETTERS_TOTAL, &labels).increment(1);
                         work.give_up(&done.event, &failure).await?;
                     }
                     // Whose partition it is now decides what becomes of it.

@@ -172,8 +172,8 @@ impl<H: Handler> Redrive<H> {
     ) -> Result<Option<Envelope>, Stopped> {
         let (consumer, topic) = (self.spec.consumer, self.spec.topic.name());
         let outcome = if result.is_ok() { "handled" } else { "dead" };
-        let labels = [("consumer", consumer), ("topic", topic), ("outcome", outcome)];
-        counter!("consumer_redriven_total", &labels).increment(1);
+        let labels = [("service", consumer), ("consumer", consumer), ("topic", topic), ("outcome", outcome)];
+        counter!(crate::metrics::CONSUMER_REDRIVEN_TOTAL, &labels).increment(1);
         if let Err(failure) = result {
             tracing::error!(
                 consumer, topic, event = %event.id, kind = %event.kind, attempts = failure.attempts,

@@ -77,8 +77,8 @@ pub(super) async fn keep(
     .bind(MOST_BYTES)
     .fetch_one(pool)
     .await?;
-    let labels = [("consumer", consumer), ("topic", topic)];
-    counter!("consumer_unreadable_messages_total", &labels).increment(messages.len() as u64);
+    let labels = [("service", consumer), ("consumer", consumer), ("topic", topic)];
+    counter!(crate::metrics::CONSUMER_UNREADABLE_MESSAGES_TOTAL, &labels).increment(messages.len() as u64);
     if let Some(Unreadable { message, problem }) = messages.first() {
         tracing::error!(
             consumer,
@@ -91,7 +91,8 @@ pub(super) async fn keep(
         );
     }
     if beyond > 0 {
-        counter!("consumer_unreadable_messages_not_kept_total", &labels).increment(beyond.unsigned_abs());
+        counter!(crate::metrics::CONSUMER_UNREADABLE_MESSAGES_NOT_KEPT_TOTAL, &labels)
+            .increment(beyond.unsigned_abs());
         tracing::error!(
             consumer,
             topic,
@@ -217,7 +218,7 @@ impl Rereading<'_> {
 
     fn count(&self, outcome: &'static str) {
         let (consumer, topic) = (self.spec.consumer, self.spec.topic.name());
-        let labels = [("consumer", consumer), ("topic", topic), ("outcome", outcome)];
-        counter!("consumer_redriven_total", &labels).increment(1);
+        let labels = [("service", consumer), ("consumer", consumer), ("topic", topic), ("outcome", outcome)];
+        counter!(crate::metrics::CONSUMER_REDRIVEN_TOTAL, &labels).increment(1);
     }
 }

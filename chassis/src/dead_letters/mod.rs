@@ -209,6 +209,26 @@ async fn read(
     .await
 }
 
+/// Asks for another try of what was set aside for an entity: letters whose last reason are these words, and those of the
+/// aggregate with the entity's id. Says how many events go back, those parked behind included.
+pub async fn redrive_set_aside(pool: &PgPool, words: &str, id: &str) -> Result<u64, sqlx::Error> {
+    let key = Uuid::parse_str(id).ok();
+    let asked: i64 = sqlx::query_scalar(
+        "with asked as (
+            update dead_letters set state = 'redriving'
+            where state = 'dead' and (error = $1 or key = $2)
+            returning consumer, topic, key
+         )
+         select count(*) from dead_letters l
+         where exists (select from asked a where a.consumer = l.consumer and a.topic = l.topic and a.key = l.key)",
+    )
+    .bind(words)
+    .bind(key)
+    .fetch_one(pool)
+    .await?;
+    Ok(u64::try_from(asked).unwrap_or_default())
+}
+
 /// Asks for another try of a letter, and then of what is parked behind it; older letters of its key go first. Its consumer
 /// takes that up within about a second when it runs, and else when it starts. Asking twice is asking once. False when the
 /// letter is gone.

@@ -9,8 +9,8 @@ use metrics::{Gauge, gauge};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Connections open, by service.
-pub const CONNECTIONS: &str = "http_connections";
+use crate::metrics::HTTP_CONNECTIONS;
+
 /// Streams at once; as many as connections that actix lets one of its threads have.
 const MOST_STREAMS: usize = 25_600;
 
@@ -32,7 +32,7 @@ impl Connections {
         Connections {
             open: watch::Sender::new(0),
             streams: watch::Sender::new(0),
-            shown: gauge!(CONNECTIONS, "service" => service),
+            shown: gauge!(HTTP_CONNECTIONS, "service" => service),
         }
     }
 

@@ -4,6 +4,7 @@
 //! that the service sets when it has started and clears when it drains, and a list of checks of what it needs. What it can
 //! do without for a while is told, and keeps no traffic away.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ pub struct Health {
 struct Inner {
     ready: AtomicBool,
     checks: RwLock<Vec<Arc<Check>>>,
+    told: RwLock<BTreeMap<&'static str, String>>,
     /// Held while the checks run, so that a crowd of probes runs them once.
     last: tokio::sync::Mutex<Option<(Instant, Checked)>>,
 }
@@ -51,6 +53,10 @@ pub struct Report {
     pub status: &'static str,
     /// Each check.
     pub checks: Vec<CheckReport>,
+    /// What else is worth knowing, such as the version of the live settings in force.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = std::collections::HashMap<String, String>)]
+    pub details: BTreeMap<&'static str, String>,
 }
 
 /// What one check found.
@@ -133,7 +139,17 @@ impl Health {
         let ready = ready && switched.is_ok();
         let mut checks = vec![CheckReport::new("service", switched)];
         checks.extend(reports);
-        Report { status: if ready { "ready" } else { "unready" }, checks }
+        Report { status: if ready { "ready" } else { "unready" }, checks, details: self.told() }
+    }
+
+    /// Has the report tell something that is neither good nor bad.
+    pub fn tell(&self, name: &'static str, text: impl Into<String>) {
+        self.inner.told.write().insert(name, text.into());
+    }
+
+    /// What was told so far.
+    pub fn told(&self) -> BTreeMap<&'static str, String> {
+        self.inner.told.read().clone()
     }
 
     async fn checked(&self) -> Checked {

@@ -212,7 +212,7 @@ impl Layer {
     /// Metrics, access line and span.
     fn tell(&self, route: &str, status: StatusCode, asked: &Asked, span: &mut Span) {
         let took = asked.started.elapsed();
-        red::observe(self.service, route, &asked.method, status, took);
+        red::observe(self.service, route, &asked.method, status, took, asked.trace.exemplar());
         if !span.is_none() {
             // Only now is it known which route it was.
             span.rename(format!("{} {route}", telemetry::known_method(asked.method.as_str())));

@@ -8,6 +8,7 @@
 mod connections;
 mod dead_letters;
 pub mod extract;
+mod faults;
 mod health;
 mod layer;
 mod ops;
@@ -16,6 +17,7 @@ mod red;
 mod request_id;
 mod routes;
 mod server;
+mod supervision;
 mod takeover;
 mod unread;
 mod websocket;

@@ -1,13 +1,11 @@
 //! The routes that every service has for those who run it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-
-use serde::Serialize;
-use viscount_actors::{Supervisor, TreeNode};
 
 use super::health::Health;
 use super::server::HttpSpec;
@@ -23,28 +21,12 @@ pub(super) struct Ops {
 struct Inner {
     health: Health,
     openapi: Bytes,
-    service: &'static str,
-    supervisor: Supervisor,
-}
-
-/// The live supervision tree of a service.
-#[derive(Serialize)]
-struct Actors {
-    service: &'static str,
-    tree: TreeNode,
 }
 
 impl Ops {
     pub fn new(spec: &HttpSpec) -> Self {
         let openapi = serde_json::to_vec(&spec.openapi).unwrap_or_else(|_| b"{}".to_vec());
-        Ops {
-            inner: Arc::new(Inner {
-                health: spec.health.clone(),
-                openapi: openapi.into(),
-                service: spec.service,
-                supervisor: spec.supervisor.clone(),
-            }),
-        }
+        Ops { inner: Arc::new(Inner { health: spec.health.clone(), openapi: openapi.into() }) }
     }
 }
 
@@ -54,7 +36,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig, ops: Ops) {
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics))
         .route("/openapi.json", web::get().to(openapi))
-        .route("/v1/ops/actors", web::get().to(actors));
+        .route("/v1/ops/metrics", web::get().to(metrics_for_admins));
 }
 
 /// Never asks a dependency.
@@ -68,16 +50,24 @@ async fn readyz(ops: web::Data<Ops>) -> HttpResponse {
     answer.insert_header((header::CACHE_CONTROL, "no-store")).json(report)
 }
 
-async fn metrics() -> HttpResponse {
-    HttpResponse::Ok().content_type(telemetry::metrics::CONTENT_TYPE).body(telemetry::metrics::render())
+async fn metrics(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (kind, text) = telemetry::metrics::scrape(accept)
+        .await
+        .map_err(|busy| Problem::unavailable(busy.to_string(), Duration::from_secs(1)))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((telemetry::metrics::PROCESS_ID, telemetry::metrics::process_id().to_string()))
+        .content_type(kind)
+        .body(text))
+}
+
+/// The same, where `/metrics` is kept from the outside: through the gateway, for an administrator.
+async fn metrics_for_admins(caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    caller.require(Role::Admin)?;
+    metrics(request).await
 }
 
 async fn openapi(ops: web::Data<Ops>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(ops.inner.openapi.clone())
-}
-
-async fn actors(caller: Caller, ops: web::Data<Ops>) -> Result<HttpResponse, Problem> {
-    caller.require(Role::Admin)?;
-    let actors = Actors { service: ops.inner.service, tree: ops.inner.supervisor.snapshot() };
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(actors))
 }

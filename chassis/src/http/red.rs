@@ -10,16 +10,13 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
 
-/// Requests answered.
-pub const REQUESTS_TOTAL: &str = "http_requests_total";
-/// From the head of the request to the head of the answer, in seconds.
-pub const REQUEST_SECONDS: &str = "http_request_seconds";
-/// Handlers that panicked.
-pub const PANICS_TOTAL: &str = "http_handler_panics_total";
+use crate::metrics::{HTTP_HANDLER_PANICS_TOTAL, HTTP_REQUEST_SECONDS, HTTP_REQUESTS_TOTAL};
+use crate::telemetry::metrics::Exemplars;
+
 /// The route of a request that matched none.
 pub(super) const UNMATCHED: &str = "unmatched";
 
-type ByStatus = Vec<((&'static str, &'static str, u16), Counter, Histogram)>;
+type ByStatus = Vec<((&'static str, &'static str, u16), Counter, Histogram, Exemplars)>;
 
 thread_local! {
     static HANDLES: RefCell<HashMap<String, ByStatus>> = RefCell::default();
@@ -31,6 +28,7 @@ pub(super) fn observe(
     method: &Method,
     status: StatusCode,
     took: Duration,
+    trace: Option<u128>,
 ) {
     let key = (service, method_label(method), status.as_u16());
     HANDLES.with_borrow_mut(|handles| {
@@ -40,20 +38,25 @@ pub(super) fn observe(
         let Some(known) = handles.get_mut(route) else { return };
         let at = known.iter().position(|(entry, ..)| *entry == key).unwrap_or_else(|| {
             let (service, method, status) = key;
+            let exemplars = Exemplars::of(
+                HTTP_REQUEST_SECONDS,
+                &[("service", service), ("route", route), ("method", method)],
+            );
             let route = route.to_owned();
-            let requests = counter!(REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
-            let seconds = histogram!(REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
-            known.push((key, requests, seconds));
+            let requests = counter!(HTTP_REQUESTS_TOTAL, "service" => service, "route" => route.clone(), "method" => method, "status" => status.to_string());
+            let seconds = histogram!(HTTP_REQUEST_SECONDS, "service" => service, "route" => route, "method" => method);
+            known.push((key, requests, seconds, exemplars));
             known.len() - 1
         });
-        let (_, requests, seconds) = &known[at];
+        let (_, requests, seconds, exemplars) = &known[at];
         requests.increment(1);
         seconds.record(took.as_secs_f64());
+        exemplars.note(took.as_secs_f64(), trace);
     });
 }
 
 pub(super) fn panicked(service: &'static str) {
-    counter!(PANICS_TOTAL, "service" => service).increment(1);
+    counter!(HTTP_HANDLER_PANICS_TOTAL, "service" => service).increment(1);
 }
 
 /// Anybody may invent methods; labels must not follow.

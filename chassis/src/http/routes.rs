@@ -20,7 +20,7 @@ struct Route {
 
 impl Routes {
     pub fn from_openapi(openapi: &OpenApi) -> Self {
-        let ops = ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/ops/actors"];
+        let ops = ["/livez", "/readyz", "/metrics", "/openapi.json", "/v1/ops/actors", "/v1/ops/metrics"];
         let ops = ops.map(|path| Route { template: path.to_owned(), methods: vec!["GET", "HEAD"] });
         let documented = openapi.paths.paths.iter().map(|(template, item)| {
             let mut methods = Vec::new();

@@ -22,10 +22,12 @@ use viscount_actors::Supervisor;
 use super::connections::Connections;
 use super::dead_letters;
 use super::extract::{Limits, actix_configs};
+use super::faults;
 use super::health::Health;
 use super::layer::{Layer, Leaving};
 use super::ops::{self, Ops};
 use super::routes::Routes;
+use super::supervision::{self, Tree};
 use super::takeover::{Closing, upgrades};
 use crate::auth::Verifier;
 use crate::telemetry;
@@ -170,8 +172,8 @@ impl fmt::Debug for HttpHandle {
 }
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
-/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/dead-letters`) are there
-/// already.
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/faults`,
+/// `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
 pub fn serve(
     mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -181,9 +183,15 @@ pub fn serve(
     if letters.is_some() {
         spec.openapi.merge(dead_letters::Document::openapi());
     }
+    spec.openapi.merge(supervision::Document::openapi());
+    let has_faults = spec.supervisor.faults().are_allowed();
+    if has_faults {
+        spec.openapi.merge(faults::Document::openapi());
+    }
     let limits = Limits { body: spec.body_limit, body_deadline: spec.deadline / 2 };
     let routes = Routes::from_openapi(&spec.openapi);
     let ops = Ops::new(&spec);
+    let tree = Tree { service: spec.service, supervisor: spec.supervisor.clone(), letters: letters.clone() };
     let leaving = Leaving::default();
     let layer = Layer::new(spec.service, spec.deadline, routes.clone(), leaving.clone());
     let (verifier, service) = (spec.verifier.clone(), spec.service);
@@ -210,6 +218,12 @@ pub fn serve(
             .app_data(Closing::new(closes.clone()))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
+            .configure(|app| supervision::configure(app, tree.clone()))
+            .configure(|app| {
+                if has_faults {
+                    faults::configure(app, service, &tree.supervisor);
+                }
+            })
             .configure(|app| {
                 if let Some(pool) = &letters {
                     dead_letters::configure(app, pool.clone());

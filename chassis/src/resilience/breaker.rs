@@ -56,6 +56,11 @@ pub(super) struct Ticket<'a> {
 }
 
 impl Breaker {
+    /// Shows a closed breaker, whatever it is: nobody is behind it any more.
+    pub(super) fn retire(&self) {
+        self.gauge.set(0.0);
+    }
+
     pub(super) fn new(config: BreakerConfig, gauge: Gauge) -> Self {
         let openings = Openings::new(config.open_for, config.open_at_most);
         gauge.set(0.0);

@@ -68,6 +68,11 @@ impl Guard {
         }
     }
 
+    /// The callee is gone for good: its gauges no longer speak of it. Calls under way end as they end.
+    pub fn retire(&self) {
+        self.breaker.retire();
+    }
+
     /// Makes the call, within all bounds.
     ///
     /// `idempotent` says that doing it twice does no harm; only then is it tried again. `classify` says what a

@@ -1,23 +1,13 @@
-//! Names of this module's metrics, and the handles a guard keeps.
+//! The handles of the metrics that a guard keeps.
 //!
 //! Handles are resolved once, when a guard is built: install the recorder first.
 
 use metrics::{Counter, Gauge, counter, gauge};
 
-/// Gauge: 0 closed, 1 half-open, 2 open. Labels `name`, `instance`.
-pub const BREAKER_STATE: &str = "resilience_breaker_state";
-/// Counter of attempts by how they ended. Labels `name`, `instance`, `outcome` (see [`OUTCOMES`]).
-pub const CALLS_TOTAL: &str = "resilience_calls_total";
-/// Gauge: calls under way. Labels `name`, `instance`.
-pub const BULKHEAD_IN_USE: &str = "resilience_bulkhead_in_use";
-/// Counter: attempts after the first. Labels `name`, `instance`.
-pub const RETRIES_TOTAL: &str = "resilience_retries_total";
-/// Counter: retries not made since the budget was spent. Labels `name`, `instance`.
-pub const RETRIES_DENIED_TOTAL: &str = "resilience_retries_denied_total";
-/// Counter: calls refused by a limiter. Labels `name`, `instance`.
-pub const LIMITED_TOTAL: &str = "resilience_limited_total";
-/// Gauge: keys a keyed limiter remembers. Label `name`.
-pub const LIMITER_KEYS: &str = "resilience_limiter_keys";
+use crate::metrics::{
+    RESILIENCE_BREAKER_STATE, RESILIENCE_BULKHEAD_IN_USE, RESILIENCE_CALLS_TOTAL, RESILIENCE_LIMITED_TOTAL,
+    RESILIENCE_RETRIES_DENIED_TOTAL, RESILIENCE_RETRIES_TOTAL,
+};
 
 /// The values of `outcome`.
 pub const OUTCOMES: [&str; 8] =
@@ -49,11 +39,11 @@ impl GuardMetrics {
         let instance = instance.to_string();
         GuardMetrics {
             calls: OUTCOMES.map(
-                |outcome| counter!(CALLS_TOTAL, "name" => name, "instance" => instance.clone(), "outcome" => outcome),
+                |outcome| counter!(RESILIENCE_CALLS_TOTAL, "name" => name, "instance" => instance.clone(), "outcome" => outcome),
             ),
-            retries: counter!(RETRIES_TOTAL, "name" => name, "instance" => instance.clone()),
-            retries_denied: counter!(RETRIES_DENIED_TOTAL, "name" => name, "instance" => instance.clone()),
-            limited: counter!(LIMITED_TOTAL, "name" => name, "instance" => instance),
+            retries: counter!(RESILIENCE_RETRIES_TOTAL, "name" => name, "instance" => instance.clone()),
+            retries_denied: counter!(RESILIENCE_RETRIES_DENIED_TOTAL, "name" => name, "instance" => instance.clone()),
+            limited: counter!(RESILIENCE_LIMITED_TOTAL, "name" => name, "instance" => instance),
         }
     }
 
@@ -66,9 +56,9 @@ impl GuardMetrics {
 }
 
 pub(super) fn breaker_state(name: &'static str, instance: u16) -> Gauge {
-    gauge!(BREAKER_STATE, "name" => name, "instance" => instance.to_string())
+    gauge!(RESILIENCE_BREAKER_STATE, "name" => name, "instance" => instance.to_string())
 }
 
 pub(super) fn bulkhead_in_use(name: &'static str, instance: u16) -> Gauge {
-    gauge!(BULKHEAD_IN_USE, "name" => name, "instance" => instance.to_string())
+    gauge!(RESILIENCE_BULKHEAD_IN_USE, "name" => name, "instance" => instance.to_string())
 }

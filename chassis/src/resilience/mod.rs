@@ -26,7 +26,7 @@ mod config;
 mod error;
 mod guard;
 pub mod keyed_limiter;
-pub mod metrics;
+mod metrics;
 #[cfg(test)]
 mod tests;
 

@@ -462,7 +462,9 @@ async fn an_ipv6_network_is_one_client_and_a_mapped_ipv4_is_itself() {
 #[tokio::test(start_paused = true)]
 async fn the_janitor_forgets_those_who_are_as_good_as_new() {
     let limiter = Arc::new(KeyedLimiter::new("test", policy(2, 10 * SECOND)));
-    let sweeping = tokio::spawn(keyed_limiter::janitor(vec![limiter.clone()], SECOND));
+    let swept = limiter.clone();
+    let limiters = move || vec![swept.clone()];
+    let sweeping = tokio::spawn(keyed_limiter::janitor(limiters, SECOND));
     for n in 0..1_000 {
         limiter.check(limiter.principal(&n.to_string())).unwrap();
     }
@@ -470,4 +472,34 @@ async fn the_janitor_forgets_those_who_are_as_good_as_new() {
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(limiter.keys(), 0);
     sweeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_policy_is_no_fresh_quota_for_those_who_have_used_theirs() {
+    let before = Arc::new(KeyedLimiter::new("test", policy(10, 60 * SECOND)));
+    let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| before.principal(name));
+    for _ in 0..10 {
+        before.check(ann).unwrap();
+    }
+    for _ in 0..5 {
+        before.check(bob).unwrap();
+    }
+    before.check(ann).unwrap_err();
+    let after = Arc::new(before.successor(policy(100, 60 * SECOND)));
+    assert_eq!(after.check(ann).unwrap().remaining, 0, "all of it used, and this request");
+    after.check(ann).unwrap_err();
+    assert_eq!(after.check(bob).unwrap().remaining, 49, "half of it, and this request");
+    assert_eq!(after.check(bob).unwrap().remaining, 48, "charged once");
+    assert_eq!(after.check(eve).unwrap().remaining, 99);
+    // Down again: shares, not numbers.
+    let down = after.successor(policy(4, 60 * SECOND));
+    assert_eq!(down.check(bob).unwrap().remaining, 1);
+    assert_eq!(down.check(eve).unwrap().remaining, 3);
+    down.check(ann).unwrap();
+    down.check(ann).unwrap_err();
+    // When the old quota would be whole again, nothing is inherited any more.
+    let late = Arc::new(down).successor(policy(10, 60 * SECOND));
+    advance(60 * SECOND).await;
+    late.sweep();
+    assert_eq!(late.check(ann).unwrap().remaining, 9);
 }

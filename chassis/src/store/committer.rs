@@ -187,7 +187,7 @@ impl<P: Send + Sync + 'static> Committer<P> {
         let limit = self.topic.spec().max_message_bytes;
         let too_large = |event: &&NewEvent| u32::try_from(event.weight()).map_or(true, |bytes| bytes > limit);
         let Some(event) = entry.events.iter().find(too_large) else { return Ok(()) };
-        counter!("committer_too_large_total", "service" => self.topic.service()).increment(1);
+        counter!(crate::metrics::COMMITTER_TOO_LARGE_TOTAL, "service" => self.topic.service()).increment(1);
         let (topic, kind, bytes) = (self.topic, event.kind, event.weight());
         tracing::error!(%topic, kind, bytes, limit, "an event is refused: it is larger than its topic takes");
         Err(CommitError::Refused { constraint: EVENT_TOO_LARGE.to_owned() })
@@ -204,10 +204,10 @@ struct Figures {
 impl Figures {
     fn of(service: &'static str) -> Self {
         Self {
-            size: histogram!("committer_batch_size", "service" => service),
-            seconds: histogram!("committer_batch_seconds", "service" => service),
-            conflicts: counter!("committer_conflicts_total", "service" => service),
-            retries: counter!("committer_retries_total", "service" => service),
+            size: histogram!(crate::metrics::COMMITTER_BATCH_SIZE, "service" => service),
+            seconds: histogram!(crate::metrics::COMMITTER_BATCH_SECONDS, "service" => service),
+            conflicts: counter!(crate::metrics::COMMITTER_CONFLICTS_TOTAL, "service" => service),
+            retries: counter!(crate::metrics::COMMITTER_RETRIES_TOTAL, "service" => service),
         }
     }
 }

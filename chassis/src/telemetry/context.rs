@@ -73,6 +73,11 @@ impl TraceContext {
         self.flags & SAMPLED != 0
     }
 
+    /// Its id for an exemplar: only while traces leave this process, and when this one is sampled.
+    pub fn exemplar(self) -> Option<u128> {
+        (super::exporting() && self.is_sampled()).then_some(self.trace_id)
+    }
+
     /// A span of ours.
     pub(super) fn of_span(trace_id: u128, span_id: u64, sampled: bool) -> Self {
         TraceContext { trace_id, span_id, flags: if sampled { SAMPLED } else { 0 } }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::otlp::{self, Source};
 use super::span::Record;
 use super::traces::{self, TracesConfig};
+use crate::metrics::{TRACES_DROPPED_TOTAL, TRACES_EXPORTED_TOTAL};
 use crate::seldom::Seldom;
 
 /// Spans that may wait, about half a kilobyte each.
@@ -39,11 +40,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(3);
 /// An answer is a few bytes. What is longer is not read.
 const LONGEST_ANSWER: u64 = 64 * 1024;
-
-/// Counts spans that were taken by the collector.
-pub const EXPORTED: &str = "traces_exported_total";
-/// Counts spans that were not, by reason: `queue_full`, `unreachable`, `timeout`, `overloaded`, `refused`, `rejected`.
-pub const DROPPED: &str = "traces_dropped_total";
 
 /// Where ended spans are put.
 pub(super) struct Queue {
@@ -78,10 +74,10 @@ impl Exporter {
             .name("traces".to_owned())
             .spawn(move || runtime.block_on(run(post, source, waiting, flushes)))
             .map_err(|error| error.to_string())?;
-        let full = counter!(DROPPED, "reason" => "queue_full");
+        let full = counter!(TRACES_DROPPED_TOTAL, "reason" => "queue_full");
         // Shown from the beginning: that nothing was dropped is news, too.
         full.increment(0);
-        counter!(EXPORTED).increment(0);
+        counter!(TRACES_EXPORTED_TOTAL).increment(0);
         Ok((Exporter { flush }, Queue { spans, full }))
     }
 
@@ -200,7 +196,7 @@ impl Post {
             let refused = match self.once(body.clone()).await {
                 Ok(rejected) => {
                     let rejected = rejected.min(count);
-                    counter!(EXPORTED).increment(count - rejected);
+                    counter!(TRACES_EXPORTED_TOTAL).increment(count - rejected);
                     if rejected > 0 {
                         self.dropped("rejected", rejected);
                     }
@@ -245,7 +241,7 @@ impl Post {
     }
 
     fn dropped(&mut self, reason: &'static str, spans: u64) {
-        counter!(DROPPED, "reason" => reason).increment(spans);
+        counter!(TRACES_DROPPED_TOTAL, "reason" => reason).increment(spans);
         if self.seldom.is_due() {
             tracing::warn!(reason, spans, "traces are dropped");
         }

@@ -5,8 +5,11 @@
 //! travels along. Metrics are kept by one recorder per process and rendered when Prometheus asks.
 
 mod context;
+mod exemplars;
 mod exporter;
+mod exposition;
 mod kept;
+pub mod log_filter;
 mod logs;
 pub mod metrics;
 mod otlp;
@@ -20,11 +23,10 @@ use std::str::FromStr;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use context::sync_in_context;
 pub use context::{TraceContext, current_trace, current_traceparent, in_context, in_trace};
-pub use exporter::{DROPPED as TRACES_DROPPED, EXPORTED as TRACES_EXPORTED};
 pub use sampler::Sampler;
 pub use span::{LOG_SYSTEM, MOST_LINKS, Span, SpanKind, Value, known_method};
 pub use traces::{TracesConfig, exporting};
@@ -130,10 +132,7 @@ impl Guard {
 /// Sets up logs and traces for the whole process, and the metrics recorder. Once, as early as possible.
 pub fn init(config: TelemetryConfig) -> Result<Guard, TelemetryError> {
     metrics::install();
-    let filter = match config.filter.as_str() {
-        "" => EnvFilter::try_new(DEFAULT_FILTER)?,
-        text => EnvFilter::try_new(text)?,
-    };
+    let filter = log_filter::changeable(&config.filter)?;
     let lines = logs::layer::<Registry>(config.format, config.output)?;
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))

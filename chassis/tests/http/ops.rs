@@ -92,3 +92,17 @@ async fn the_actors_are_for_admins() {
     assert_eq!(shown["tree"]["path"], "testing");
     assert_eq!(shown["tree"]["kind"], "supervisor");
 }
+
+#[actix_web::test]
+async fn the_metrics_through_the_gateway_are_for_admins_and_say_whose_they_are() {
+    let app = TestApp::start().await;
+    assert_eq!(problem(app.get("/v1/ops/metrics").send().await.unwrap()).await["status"], 401);
+    let ask = |role| app.get("/v1/ops/metrics").bearer_auth(app.token(role)).send();
+    assert_eq!(problem(ask(Role::Service).await.unwrap()).await["status"], 403);
+    let first = ask(Role::Admin).await.unwrap();
+    assert!(header(&first, "content-type").starts_with("text/plain; version=0.0.4"));
+    assert_eq!(header(&first, "cache-control"), "no-store");
+    let process = header(&first, "process-id").to_owned();
+    assert_eq!(header(&ask(Role::Admin).await.unwrap(), "process-id"), process);
+    assert!(first.text().await.unwrap().contains("process_resident_memory_bytes"));
+}

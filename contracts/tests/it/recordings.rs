@@ -66,6 +66,7 @@ again! {
         PaymentVoided, PaymentRefundPending,
     }
     identity { UserRegistered }
+    coordination { ServiceRegistered, ServiceDeregistered, ServiceHealthChanged, ConfigurationUpdated }
 }
 
 #[test]

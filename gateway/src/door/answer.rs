@@ -58,7 +58,7 @@ impl Door {
         }
         response.headers_mut().insert(X_REQUEST_ID, trail.request_id.clone());
         let took = started.elapsed();
-        self.metrics.answered(found.route, response.status(), took);
+        self.metrics.answered(found.route, response.status(), took, trail.trace.exemplar());
         tell(&mut span, &method, found.route, response.status(), turned_away);
         log(&method, found.route, response.status(), took, &trail, turned_away);
         response

@@ -11,6 +11,7 @@
 mod answer;
 mod auth;
 mod limits;
+mod live_limits;
 mod tally;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::wire::trail::{TRACEPARENT, Trail, X_REQUEST_ID};
 use crate::wire::{headers, path};
 use auth::admit;
 use limits::{Limits, Within};
+pub(crate) use live_limits::LiveLimits;
 use tally::Tally;
 
 /// Everything a request meets. One per gateway, shared by all connections.
@@ -134,9 +136,15 @@ impl Door {
         let principal = admit(&self.verifier, route.access, &request).await?;
         self.limits.check(route.limit, principal.as_deref(), address, &mut found.within)?;
         let service = match route.target {
-            Target::Own(own) => return self.own.answer(own, request.uri().path()).await,
+            Target::Own(own) => return self.own.answer(own, request.uri().path(), request.headers()).await,
             Target::Service(service) => service,
             Target::NamedService => named_service(request.uri().query())?,
+            Target::NamedServiceOr(own) => match service_parameter(request.uri().query()) {
+                None | Some("gateway") => {
+                    return self.own.answer(own, request.uri().path(), request.headers()).await;
+                }
+                Some(_) => named_service(request.uri().query())?,
+            },
         };
         self.forward(service, route, peer, request, trail, wait).await
     }
@@ -204,8 +212,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn named_service(query: Option<&str>) -> Result<Service, Refusal> {
-    query
-        .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("service=")))
-        .and_then(Service::named)
-        .ok_or(Refusal::UnknownService)
+    service_parameter(query).and_then(Service::named).ok_or(Refusal::UnknownService)
+}
+
+fn service_parameter(query: Option<&str>) -> Option<&str> {
+    query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("service=")))
 }

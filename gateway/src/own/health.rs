@@ -44,8 +44,9 @@ pub(super) fn readyz(upstream: &Upstream, phase: Phase) -> Response<Body> {
 
 fn check(pool: &Pool) -> Check {
     let open = |state| state == BreakerState::Open;
-    let instances = pool.instances.len();
-    let ready = pool.instances.iter().filter(|one| one.is_ready() && !open(one.guard.state())).count();
+    let members = pool.members();
+    let instances = members.len();
+    let ready = members.iter().filter(|one| one.is_ready() && !open(one.guard.state())).count();
     let status = if ready == instances && ready > 0 {
         "ready"
     } else if ready > 0 {
@@ -53,6 +54,6 @@ fn check(pool: &Pool) -> Check {
     } else {
         "unavailable"
     };
-    let open_breakers = pool.instances.iter().filter(|one| open(one.guard.state())).count();
+    let open_breakers = members.iter().filter(|one| open(one.guard.state())).count();
     Check { status, instances, ready, open_breakers }
 }

@@ -6,9 +6,10 @@ mod openapi;
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use viscount_chassis::telemetry::metrics::{PROCESS_ID, process_id, scrape};
 
 use crate::refusal::Refusal;
 use crate::routes::Own;
@@ -28,14 +29,16 @@ impl OwnAnswers {
         OwnAnswers { upstream, phase, document: openapi::Cache::new() }
     }
 
-    pub(crate) async fn answer(&self, own: Own, path: &str) -> Result<Response<Body>, Refusal> {
+    pub(crate) async fn answer(
+        &self,
+        own: Own,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Refusal> {
         Ok(match own {
             Own::Livez => json(StatusCode::OK, &serde_json::json!({"status": "alive"})),
             Own::Readyz => health::readyz(&self.upstream, self.phase.now()),
-            Own::Metrics => of_type(
-                viscount_chassis::telemetry::metrics::CONTENT_TYPE,
-                viscount_chassis::telemetry::metrics::render(),
-            ),
+            Own::Metrics => exposition(headers).await?,
             Own::OpenApi => of_type("application/json", self.document.get(&self.upstream).await),
             Own::Docs => docs::index(),
             Own::DocsFile => {
@@ -43,6 +46,17 @@ impl OwnAnswers {
             }
         })
     }
+}
+
+async fn exposition(headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let (kind, text) = scrape(accept).await.map_err(|_| Refusal::MetricsBusy)?;
+    let mut response = of_type(kind, text);
+    if let Ok(process) = HeaderValue::from_str(&process_id().to_string()) {
+        response.headers_mut().insert(PROCESS_ID, process);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

@@ -90,7 +90,7 @@ impl Cache {
 }
 
 async fn fetch(upstream: &Upstream, pool: &Pool) -> Option<Value> {
-    for instance in &pool.instances {
+    for instance in pool.members().iter() {
         let Some(answer) = upstream.ask(instance, PathAndQuery::from_static("/openapi.json"), WITHIN).await
         else {
             continue;
@@ -179,8 +179,11 @@ fn is_operation(key: &str) -> bool {
 fn leads_to(route: &Route, service: Service, path: &str) -> bool {
     let same =
         |ours: &str, theirs: &str| ours == theirs || (ours.starts_with('{') && theirs.starts_with('{'));
-    let target =
-        matches!(route.target, Target::Service(to) if to == service) || route.target == Target::NamedService;
+    let target = match route.target {
+        Target::Service(to) => to == service,
+        Target::NamedService | Target::NamedServiceOr(_) => true,
+        Target::Own(_) => false,
+    };
     target
         && route.path.split('/').count() == path.split('/').count()
         && route.path.split('/').zip(path.split('/')).all(|(ours, theirs)| same(ours, theirs))

@@ -13,12 +13,20 @@ pub enum Service {
     Orders,
     /// Payments, refunds, webhooks.
     Payments,
+    /// What runs, how it is set, who holds which lock.
+    Coordination,
 }
 
 impl Service {
     /// Every service, in the order of declaration.
-    pub const ALL: [Service; 5] =
-        [Service::Identity, Service::Catalog, Service::Inventory, Service::Orders, Service::Payments];
+    pub const ALL: [Service; 6] = [
+        Service::Identity,
+        Service::Catalog,
+        Service::Inventory,
+        Service::Orders,
+        Service::Payments,
+        Service::Coordination,
+    ];
 
     /// The name it goes by in configuration, metrics and `?service=`.
     pub const fn name(self) -> &'static str {
@@ -28,12 +36,14 @@ impl Service {
             Service::Inventory => "inventory",
             Service::Orders => "orders",
             Service::Payments => "payments",
+            Service::Coordination => "coordination",
         }
     }
 
     /// The port it listens on unless told otherwise.
     pub const fn default_port(self) -> u16 {
         match self {
+            Service::Coordination => 8081,
             Service::Catalog => 8082,
             Service::Inventory => 8083,
             Service::Orders => 8084,

@@ -37,6 +37,8 @@ pub enum Target {
     Service(Service),
     /// The service named by `?service=`.
     NamedService,
+    /// The service named by `?service=`; the gateway itself without it, and for `gateway`.
+    NamedServiceOr(Own),
     /// The gateway itself.
     Own(Own),
 }
@@ -91,6 +93,8 @@ pub enum LimitClass {
 const KIB: u64 = 1024;
 const STAFF: &[Role] = &[Role::Admin, Role::Service];
 const ADMIN: &[Role] = &[Role::Admin];
+/// Where a client may ask to wait up to 30 s for news.
+const WAITING: Duration = Duration::from_secs(40);
 
 /// All routes.
 pub static ROUTES: &[Route] = &[
@@ -133,8 +137,39 @@ pub static ROUTES: &[Route] = &[
         .open_to(Access::Public)
         .limited(LimitClass::Webhook)
         .body(256 * KIB),
+    // coordination
+    post("/v1/services/register", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/services", Service::Coordination).open_to(Access::Roles(ADMIN)).within(WAITING),
+    get("/v1/services/{id}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    delete("/v1/services/{id}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    post("/v1/services/{id}/heartbeat", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/services/{id}/health", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/config/{service}", Service::Coordination).open_to(Access::Roles(ADMIN)).within(WAITING),
+    put("/v1/config/{service}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/config/{service}/history", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/locks/{name}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    post("/v1/locks/{name}", Service::Coordination).open_to(Access::Roles(ADMIN)).within(WAITING),
+    put("/v1/locks/{name}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    delete("/v1/locks/{name}", Service::Coordination).open_to(Access::Roles(ADMIN)),
     // operation
     row(Method::GET, "/v1/ops/actors", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::GET, "/v1/ops/actors/exits", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::POST, "/v1/ops/actors/release", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write)
+        .body(64 * KIB),
+    row(Method::GET, "/v1/ops/faults", Target::NamedService).open_to(Access::Roles(ADMIN)),
+    row(Method::POST, "/v1/ops/faults", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write)
+        .body(64 * KIB),
+    row(Method::DELETE, "/v1/ops/faults", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write),
+    row(Method::DELETE, "/v1/ops/faults/{id}", Target::NamedService)
+        .open_to(Access::Roles(ADMIN))
+        .limited(LimitClass::Write),
+    row(Method::GET, "/v1/ops/metrics", Target::NamedServiceOr(Own::Metrics)).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters/{id}", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::POST, "/v1/ops/dead-letters/{id}/redrive", Target::NamedService)
@@ -197,6 +232,11 @@ impl Route {
 
     const fn body(mut self, bytes: u64) -> Route {
         self.max_body = bytes;
+        self
+    }
+
+    const fn within(mut self, deadline: Duration) -> Route {
+        self.deadline = deadline;
         self
     }
 

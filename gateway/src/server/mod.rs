@@ -15,13 +15,15 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 use viscount_chassis::auth::Verifier;
+use viscount_chassis::coordination::Setting;
 use viscount_chassis::resilience::keyed_limiter::janitor;
 
 pub(crate) use connection::Peer;
 pub(crate) use phase::{Phase, PhaseSwitch, PhaseWatch};
 
 use crate::config::{Auth, GatewayConfig};
-use crate::door::Door;
+use crate::door::{Door, LiveLimits};
+use crate::upstream::discovery::discover;
 use crate::upstream::probe::probe;
 
 /// How often forgotten callers are swept out of the limiters.
@@ -50,6 +52,7 @@ pub struct GatewayHandle {
     background: Vec<AbortHandle>,
     connections: Arc<Semaphore>,
     most: u32,
+    limits: Arc<LiveLimits>,
 }
 
 /// How draining went.
@@ -61,6 +64,7 @@ pub struct Drained {
 
 /// Opens the door. Runs on the current tokio runtime, of whatever kind; one thread is enough.
 pub async fn start(config: GatewayConfig) -> Result<GatewayHandle, StartError> {
+    viscount_chassis::telemetry::metrics::begin("gateway", crate::metrics::ALL);
     let listener = listener::bind(config.listen)?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen { addr: config.listen, error })?;
     let (phase, watch) = phase::open();
@@ -74,20 +78,31 @@ pub async fn start(config: GatewayConfig) -> Result<GatewayHandle, StartError> {
         }
     };
     let door = Arc::new(Door::new(&config, verifier, watch.clone()));
-    background.push(tokio::spawn(janitor(door.limiters(), SWEEP_EVERY)).abort_handle());
+    let swept = door.clone();
+    background.push(tokio::spawn(janitor(move || swept.limiters(), SWEEP_EVERY)).abort_handle());
     background.push(tokio::spawn(probe(door.upstream(), config.calls.probe_every)).abort_handle());
+    if let Some(discovery) = config.discovery {
+        let found = discover(door.upstream(), config.upstreams.loose(), discovery);
+        background.push(tokio::spawn(found).abort_handle());
+    }
+    let limits = Arc::new(LiveLimits(door.clone()));
     let most = config.clients.connections;
     let connections = Arc::new(Semaphore::new(most as usize));
     let accepting =
         tokio::spawn(listener::accept(listener, door, connections.clone(), config.clients.clone(), watch));
     tracing::info!(%addr, "gateway listens");
-    Ok(GatewayHandle { addr, phase, accepting, background, connections, most })
+    Ok(GatewayHandle { addr, phase, accepting, background, connections, most, limits })
 }
 
 impl GatewayHandle {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// `limits`, for whoever follows the live settings.
+    pub fn limits(&self) -> Arc<dyn Setting> {
+        self.limits.clone()
     }
 
     /// Closes in good order: unready, no new connections, answers under way finish, and at the deadline the rest is

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use viscount_chassis::resilience::{CallError, Lane, Verdict};
 use viscount_chassis::telemetry::{self, Span, SpanKind, known_method};
@@ -28,6 +29,8 @@ use crate::wire::trail::{self, TRACEPARENT};
 pub(crate) struct Upstream {
     client: Client<HttpConnector, Upload>,
     pools: Vec<Pool>,
+    /// Somebody wants to know now who is ready.
+    pub(crate) probe_soon: Notify,
 }
 
 /// What is sent.
@@ -57,7 +60,7 @@ impl Upstream {
             .retry_canceled_requests(true)
             .build(connector);
         let pools = Service::ALL.map(|service| Pool::new(service, upstreams.of(service), config));
-        Upstream { client, pools: pools.into() }
+        Upstream { client, pools: pools.into(), probe_soon: Notify::new() }
     }
 
     pub(crate) fn pools(&self) -> &[Pool] {
@@ -85,11 +88,12 @@ impl Upstream {
         let (mut tried, mut again) = (0u64, safe);
         let mut last = Refusal::Unavailable(service, Duration::from_secs(1));
         let mut attempts = 0;
-        while let Some((at, instance)) = pool.choose(tried) {
+        let members = pool.members();
+        while let Some((at, instance)) = pool.choose(&members, tried) {
             tried |= 1 << at;
             attempts += 1;
             // Copied only where there can be another attempt.
-            let keep = again || pool.instances.len() > 1;
+            let keep = again || members.len() > 1;
             let attempt = || {
                 let mut headers = if keep { headers.clone() } else { headers.take() };
                 let span = client_span(service, instance, &method, route, attempts);
@@ -113,7 +117,7 @@ impl Upstream {
                 Fate::Lost if again && pool.retries.withdraw() => {
                     again = false;
                     // A single instance may be asked again: its connection was stale, not itself.
-                    tried = if pool.instances.len() == 1 { 0 } else { tried };
+                    tried = if members.len() == 1 { 0 } else { tried };
                     true
                 }
                 Fate::Lost | Fate::Final => false,

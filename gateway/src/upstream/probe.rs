@@ -16,15 +16,18 @@ pub(crate) async fn probe(upstream: Arc<Upstream>, every: Duration) {
     let mut ticks = interval(every.max(Duration::from_millis(10)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = upstream.probe_soon.notified() => {}
+        }
         let all = upstream
             .pools()
             .iter()
-            .flat_map(|pool| pool.instances.iter().map(move |instance| (pool, instance)));
+            .flat_map(|pool| pool.members().iter().map(|one| (pool, one.clone())).collect::<Vec<_>>());
         futures_util::future::join_all(all.map(|(pool, instance)| {
             let upstream = &upstream;
             async move {
-                let ready = is_ready(upstream, instance).await;
+                let ready = is_ready(upstream, &instance).await;
                 if instance.set_ready(ready) {
                     tracing::info!(service = pool.service.name(), instance = %instance.authority, ready, "upstream changed");
                 }

@@ -4,6 +4,7 @@
 mod access;
 mod balancing;
 mod clients;
+mod discovery;
 mod drain;
 mod hygiene;
 mod limits;

@@ -89,6 +89,26 @@ async fn the_tree_of_a_named_service_is_shown_to_admins() {
 }
 
 #[tokio::test]
+async fn metrics_are_shown_to_admins_the_gateways_own_unless_a_service_is_named() {
+    let service = TestService::echo().await;
+    let gateway = TestGateway::before(&service).await;
+    for own in ["/v1/ops/metrics", "/v1/ops/metrics?service=gateway"] {
+        let answer = gateway.get_as(Role::Admin, own).await;
+        assert_eq!(answer.status(), 200, "{own}");
+        let process = answer.headers()["process-id"].clone();
+        let again = gateway.get_as(Role::Admin, own).await;
+        assert_eq!(again.headers()["process-id"], process, "one process, one id");
+        assert!(again.text().await.unwrap().contains("process_cpu_seconds_total"), "{own}");
+        assert_eq!(gateway.get_as(Role::Customer, own).await.status(), 403);
+        assert_eq!(gateway.get(own).await.status(), 401);
+    }
+    assert!(service.seen().is_empty());
+    assert_eq!(gateway.get_as(Role::Admin, "/v1/ops/metrics?service=orders").await.status(), 200);
+    assert_eq!(service.seen()[0].target, "/v1/ops/metrics?service=orders");
+    assert_eq!(gateway.get_as(Role::Admin, "/v1/ops/metrics?service=owls").await.status(), 400);
+}
+
+#[tokio::test]
 async fn the_dead_letters_of_a_named_service_are_for_admins() {
     let service = TestService::echo().await;
     let gateway = TestGateway::before(&service).await;

@@ -21,8 +21,8 @@ pub const BROKER: &str = "broker";
 pub const GENERATOR: &str = "generator";
 
 /// Names of the platform's services, for when nobody tells which there are.
-const SERVICES: [&str; 7] =
-    ["gateway", "identity", "catalog", "inventory", "orders", "payments", "simulator"];
+const SERVICES: [&str; 8] =
+    ["gateway", "identity", "catalog", "inventory", "orders", "payments", "coordination", "simulator"];
 
 /// What is sampled.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -23,7 +23,7 @@ mod config;
 pub mod domain;
 mod http;
 mod ingress;
-mod metrics;
+pub mod metrics;
 mod replay;
 mod store;
 
@@ -49,6 +49,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/catalog");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;

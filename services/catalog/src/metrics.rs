@@ -1,6 +1,10 @@
-//! Names of this service's own metrics.
+//! The names of this service's own metrics.
 
-/// Changes of products by what they were: `catalog_changes_total{change}`.
-pub const CHANGES: &str = "catalog_changes_total";
-/// Searches by how their words had to be taken: `catalog_searches_total{mode}`.
-pub const SEARCHES: &str = "catalog_searches_total";
+use viscount_chassis::metrics::Label;
+
+viscount_chassis::metrics::list! {
+    CHANGES = counter("catalog_changes_total",
+        [Label("change", "`created`, `updated`, `price_changed`, `archived` or `sold_out`")], "Changes of products.");
+    SEARCHES = counter("catalog_searches_total", [Label("mode", "`exact`, `corrected` or `any`: how the words had to be taken")],
+        "Searches, each counted with its first page.");
+}

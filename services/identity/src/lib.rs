@@ -27,7 +27,7 @@ mod error;
 mod http;
 mod identity;
 pub mod keys;
-mod metrics;
+pub mod metrics;
 mod passwords;
 mod store;
 #[cfg(test)]
@@ -69,6 +69,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 /// Starts the service on the current arbiter. It answers at once, its keys first, and is ready when its database is
 /// there. Keys that cannot be read are an error here and now.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let ring = KeyRing::open_or_create(&config.keys_dir)
         .map_err(|error| ConfigError::new("IDENTITY_KEYS_DIR", error.to_string()))?;
     let secret = bootstrap::client_secret(&config)?;

@@ -1,20 +1,23 @@
-//! The names of this service's metrics. Labels are outcomes and kinds, never ids.
+//! The names of this service's own metrics. Labels are outcomes and kinds, never ids.
 
-/// Counter `{outcome}`: registrations.
-pub const REGISTRATIONS: &str = "identity_registrations_total";
-/// Counter `{outcome}`: logins.
-pub const LOGINS: &str = "identity_logins_total";
-/// Counter `{grant, outcome}`: requests at the token endpoint.
-pub const TOKENS: &str = "identity_token_requests_total";
-/// Counter `{reason}`: sessions ended before their time.
-pub const SESSIONS_REVOKED: &str = "identity_sessions_revoked_total";
-/// Histogram `{work}`: how long one password took, without waiting.
-pub const PASSWORD_SECONDS: &str = "identity_password_seconds";
-/// Gauge: how many passwords wait for a core.
-pub const PASSWORDS_WAITING: &str = "identity_passwords_waiting";
-/// Counter: passwords that were not even tried because too many waited.
-pub const PASSWORDS_REFUSED: &str = "identity_passwords_refused_total";
-/// Gauge: for how long the current key has signed.
-pub const KEY_AGE_SECONDS: &str = "identity_key_age_seconds";
-/// Counter `{reason}`: keys withdrawn.
-pub const KEY_ROTATIONS: &str = "identity_key_rotations_total";
+use viscount_chassis::metrics::Label;
+
+viscount_chassis::metrics::list! {
+    REGISTRATIONS = counter("identity_registrations_total", [Label("outcome", "`registered`, `email_taken` or `failed`")],
+        "Registrations.");
+    LOGINS = counter("identity_logins_total", [Label("outcome", "`admitted`, `refused` or `failed`")], "Logins.");
+    TOKENS = counter("identity_token_requests_total", [
+        Label("grant", "`client_credentials`, `refresh_token` or `other`"),
+        Label("outcome", "`granted`, or the error code of RFC 6749"),
+    ], "Requests at the token endpoint.");
+    SESSIONS_REVOKED = counter("identity_sessions_revoked_total", [Label("reason", "`reuse` or `logout`")],
+        "Sessions ended before their time.");
+    PASSWORD_SECONDS = histogram("identity_password_seconds", [Label("work", "`hash` or `check`")],
+        "How long one password took, without waiting.");
+    PASSWORDS_WAITING = gauge("identity_passwords_waiting", [], "Passwords that wait for a core.");
+    PASSWORDS_REFUSED = counter("identity_passwords_refused_total", [],
+        "Passwords that were not even tried because too many waited.");
+    KEY_AGE_SECONDS = gauge("identity_key_age_seconds", [], "For how long the current key has signed.");
+    KEY_ROTATIONS = counter("identity_key_rotations_total", [Label("reason", "`age`, `asked` or `compromised`")],
+        "Keys that were followed by another one.");
+}

@@ -99,6 +99,7 @@ impl Handler for FromOrders {
 fn unless_handled(error: DeskError) -> Result<(), HandleError> {
     match error {
         DeskError::Handled => Ok(()),
+        DeskError::Quarantined { .. } => Err(HandleError::SetAside(error.to_string())),
         other => Err(HandleError::Away(other.to_string())),
     }
 }

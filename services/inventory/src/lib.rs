@@ -28,13 +28,13 @@ mod config;
 pub mod domain;
 mod http;
 mod ingress;
-mod metrics;
+pub mod metrics;
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::migrate::Migrator;
-use viscount_actors::{Restart, RouterSpec};
+use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
     http::{Health, HttpSpec},
@@ -73,8 +73,15 @@ struct RouterBounds {
     in_flight: usize,
 }
 
+/// Whoever wants pieces waits nine seconds for others to decide, and a commit or a read has an outcome within ten: a
+/// product that takes longer waits for something that will not come. Longer than the window of its intensity, so that it
+/// is never quarantined for it.
+const DEADLINES: &[Deadline] =
+    &[Deadline { message: None, after: Duration::from_secs(31), then: Overdue::Restart }];
+
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
@@ -104,8 +111,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         low,
     };
     let RouterBounds { mailbox, batch, in_flight } = ROUTER;
-    let router = supervisor
-        .router::<StockActor>(env, RouterSpec { mailbox, batch, in_flight, ..RouterSpec::default() });
+    let router = supervisor.router::<StockActor>(
+        env,
+        RouterSpec { mailbox, batch, in_flight, deadlines: DEADLINES, ..RouterSpec::default() },
+    );
     let desk = Desk::new(router.clone(), shelves, committer, reservations, events);
     let idempotency = Idempotency::new(pool.clone());
     let keys = idempotency.clone();
@@ -119,7 +128,6 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         idempotency,
         low_stock: low,
         reservation_ttl: config.reservation_ttl,
-        fault_injection: platform.fault_injection,
     });
     let http = viscount_chassis::http::serve(
         HttpSpec {

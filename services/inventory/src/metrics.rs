@@ -1,12 +1,35 @@
 //! The names of this service's own metrics.
 
 use metrics::counter;
+use viscount_chassis::metrics::Label;
 
 use crate::domain::{Kind, Notice};
 
+viscount_chassis::metrics::list! {
+    RESERVATIONS_TOTAL = counter("inventory_reservations_total", [Label("outcome", "`reserved` or `rejected`")],
+        "Reservations decided.");
+    STOCK_OUTS_TOTAL = counter("inventory_stock_outs_total", [],
+        "Reservations rejected because the stock was not enough. Other reasons there are none.");
+    RESERVATIONS_ENDED_TOTAL = counter("inventory_reservations_ended_total",
+        [Label("how", "`sold`, `released`, `expired` or `sale_noted`")], "Reservations that ended.");
+    DECIDED_AGAIN_TOTAL = counter("inventory_decided_again_total", [Label("why", "`conflict` or `refused`")],
+        "Reservations that had to be decided again.");
+    HOLD_WAITS_TOTAL = counter("inventory_hold_waits_total", [],
+        "Requests that waited until another one's hold was decided.");
+    LOOKS_TOTAL = counter("inventory_looks_total",
+        [Label("why", "`doubt`: a commit was refused, or its outcome is unknown; `shortage`: somebody is about to be refused")],
+        "Times that an actor looked at the database again.");
+    ADJUSTMENTS_TOTAL = counter("inventory_adjustments_total",
+        [Label("reason", "`receipt`, `correction`, `damage` or `return`")], "Changes of stock by hand.");
+    ANNOUNCEMENTS_TOTAL = counter("inventory_announcements_total",
+        [Label("news", "`crossed`: in stock or no longer; `low`")], "News of products that were told.");
+    SOLD_WITHOUT_HOLD_TOTAL = counter("inventory_sold_without_hold_total", [],
+        "Orders completed whose reservation was not held any more: goods were promised that may be gone.");
+}
+
 /// Why an actor looked at the database again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looked {
+pub(crate) enum Looked {
     /// The database had refused what it decided, or a commit's outcome is unknown.
     Doubt,
     /// Somebody is about to be refused.
@@ -15,22 +38,25 @@ pub enum Looked {
 
 /// A reservation got its answer: `reserved` or `rejected`.
 pub(crate) fn booked(outcome: &'static str) {
-    counter!("inventory_reservations_total", "outcome" => outcome).increment(1);
+    counter!(RESERVATIONS_TOTAL, "outcome" => outcome).increment(1);
+    if outcome == "rejected" {
+        counter!(STOCK_OUTS_TOTAL).increment(1);
+    }
 }
 
 /// A reservation ended.
 pub(crate) fn ended(how: &'static str) {
-    counter!("inventory_reservations_ended_total", "how" => how).increment(1);
+    counter!(RESERVATIONS_ENDED_TOTAL, "how" => how).increment(1);
 }
 
 /// A reservation had to be decided again.
 pub(crate) fn again(why: &'static str) {
-    counter!("inventory_decided_again_total", "why" => why).increment(1);
+    counter!(DECIDED_AGAIN_TOTAL, "why" => why).increment(1);
 }
 
 /// A request waited for another's hold to be decided.
 pub(crate) fn waited() {
-    counter!("inventory_hold_waits_total").increment(1);
+    counter!(HOLD_WAITS_TOTAL).increment(1);
 }
 
 /// An actor looked at the database again.
@@ -39,12 +65,12 @@ pub(crate) fn looked(why: Looked) {
         Looked::Doubt => "doubt",
         Looked::Shortage => "shortage",
     };
-    counter!("inventory_looks_total", "why" => why).increment(1);
+    counter!(LOOKS_TOTAL, "why" => why).increment(1);
 }
 
 /// Stock was changed by hand.
 pub(crate) fn adjusted(kind: Kind) {
-    counter!("inventory_adjustments_total", "reason" => kind.name()).increment(1);
+    counter!(ADJUSTMENTS_TOTAL, "reason" => kind.name()).increment(1);
 }
 
 /// News of a product was told.
@@ -54,11 +80,11 @@ pub(crate) fn announced(notices: &[Notice]) {
             Notice::Crossed(_) => "crossed",
             Notice::Low { .. } => "low",
         };
-        counter!("inventory_announcements_total", "news" => news).increment(1);
+        counter!(ANNOUNCEMENTS_TOTAL, "news" => news).increment(1);
     }
 }
 
 /// An order was completed whose reservation is not held: goods were promised that may be gone.
 pub(crate) fn sold_without_hold() {
-    counter!("inventory_sold_without_hold_total").increment(1);
+    counter!(SOLD_WITHOUT_HOLD_TOTAL).increment(1);
 }

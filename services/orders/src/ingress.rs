@@ -131,10 +131,7 @@ impl Handler for ToOrders {
                     Err(HandleError::Poison(refusal.to_string()))
                 }
                 Ok(Err(refusal)) => Err(HandleError::Away(refusal.to_string())),
-                Err(viscount_actors::AskError::Panicked) => {
-                    Err(HandleError::Poison("the order panicked".to_owned()))
-                }
-                Err(error) => Err(HandleError::Away(error.to_string())),
+                Err(error) => Err(error.into()),
             }
         }
     }

@@ -28,16 +28,16 @@ mod config;
 pub mod domain;
 mod http;
 mod ingress;
-mod metrics;
+pub mod metrics;
 mod replay;
 mod store;
 mod stream;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::migrate::Migrator;
-use viscount_actors::{Restart, RouterSpec};
+use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
     http::{Health, HttpSpec},
@@ -70,8 +70,14 @@ pub const NAME: &str = "orders";
 /// The service's own migrations.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/orders");
 
+/// A commit has an outcome within ten seconds, and so has a read: an order that takes longer than this over a few of them
+/// waits for something that will not come. Longer than the window of its intensity, so that it is never quarantined for it.
+const DEADLINES: &[Deadline] =
+    &[Deadline { message: None, after: Duration::from_secs(31), then: Overdue::Restart }];
+
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
@@ -93,7 +99,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         policy: config.policy,
         deadlines: config.deadlines,
     }));
-    let router = supervisor.router::<OrderActor>(env, RouterSpec::default());
+    let router =
+        supervisor.router::<OrderActor>(env, RouterSpec { deadlines: DEADLINES, ..RouterSpec::default() });
     let hub = StreamHub::default();
     let (follow, gone) = (hub.clone(), hub.clone());
     supervisor.task("hub-janitor", Restart::Permanent, move || gone.clone().forget_gone());
@@ -111,7 +118,6 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         hub,
         idempotency,
         tickets: Tickets::new(pool.clone()),
-        fault_injection: platform.fault_injection,
     });
     let http = viscount_chassis::http::serve(
         HttpSpec {

@@ -92,11 +92,7 @@ impl Handler for ToPayments {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(Trouble::Away(reason))) => Err(HandleError::Away(reason)),
                 Ok(Err(trouble @ Trouble::Refused(_))) => Err(HandleError::Poison(trouble.to_string())),
-                // A panic counts against the event; everything else is this moment's trouble.
-                Err(viscount_actors::AskError::Panicked) => {
-                    Err(HandleError::Poison("the payment panicked".to_owned()))
-                }
-                Err(error) => Err(HandleError::Away(error.to_string())),
+                Err(error) => Err(error.into()),
             }
         }
     }

@@ -26,7 +26,7 @@ mod config;
 pub mod domain;
 mod http;
 mod ingress;
-mod metrics;
+pub mod metrics;
 pub mod provider;
 mod replay;
 pub mod simulator;
@@ -35,7 +35,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::migrate::Migrator;
-use viscount_actors::RouterSpec;
+use viscount_actors::{Deadline, Overdue, RouterSpec};
 use viscount_chassis::{
     config::ConfigError,
     consumer::{self, ConsumerSpec},
@@ -67,15 +67,22 @@ pub const NAME: &str = "payments";
 /// How long a payment stays alive without being asked: most are asked once.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// The provider answers or is given up within its own timeout, and a commit or a read within ten seconds: a payment that
+/// takes longer waits for something that will not come. The provider's keys make it safe to ask again.
+const DEADLINES: &[Deadline] =
+    &[Deadline { message: None, after: Duration::from_secs(60), then: Overdue::Restart }];
+
 /// The service's own migrations.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payments");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
     let provider = Provider::new(&config.provider)
         .map_err(|error| ConfigError::new("PAYMENTS_PROVIDER_URL", error.to_string()))?;
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
+    let provider = provider.with_faults(supervisor.faults());
     let database = Database::lazy(&config.database)?;
     let pool = database.pool().clone();
     let store = EventStore::new(Topic::Payments, pool.clone());
@@ -98,8 +105,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         nudge: Nudge::default(),
         cancel_quiet: config.cancel_quiet,
     }));
-    let router =
-        supervisor.router::<PaymentActor>(env.clone(), RouterSpec { idle: IDLE, ..RouterSpec::default() });
+    let spec = RouterSpec { idle: IDLE, deadlines: DEADLINES, ..RouterSpec::default() };
+    let router = supervisor.router::<PaymentActor>(env.clone(), spec);
 
     let webhook_secret = config.webhook_secret.clone();
     let api = Arc::new(Api { pool: pool.clone(), router: router.clone(), early, webhook_secret });

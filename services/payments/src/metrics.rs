@@ -1,12 +1,39 @@
-//! Names of this service's metrics. Labels are bounded sets; never an id.
+//! The names of this service's own metrics. Labels are bounded sets; never an id.
 
-/// What became of payments and refunds: `payments_outcomes_total{kind}`, by the event's short name.
-pub const OUTCOMES: &str = "payments_outcomes_total";
-/// How often the provider's answer said nothing, so that it had to be asked again.
-pub const ASKED_AGAIN: &str = "payments_provider_asked_again_total";
-/// Questions to the provider whose answer is not known.
-pub const OPEN_CALLS: &str = "payments_open_calls";
-/// How long the oldest of them has been open.
-pub const OLDEST_OPEN_CALL: &str = "payments_oldest_open_call_seconds";
-/// Webhooks: `payments_webhooks_total{outcome}` with `settled`, `repeated`, `ignored`, `refused` or `failed`.
-pub const WEBHOOKS: &str = "payments_webhooks_total";
+use viscount_chassis::metrics::Label;
+
+/// Why a provider declines, as far as its words are known; whatever else it says counts as `other`.
+const DECLINES: [&str; 12] = [
+    "card_declined",
+    "charge_declined",
+    "declined",
+    "do_not_honor",
+    "expired_card",
+    "fraudulent",
+    "generic_decline",
+    "incorrect_cvc",
+    "insufficient_funds",
+    "lost_card",
+    "processing_error",
+    "stolen_card",
+];
+
+viscount_chassis::metrics::list! {
+    OUTCOMES = counter("payments_outcomes_total", [Label("kind", "the short name of an event: `PaymentProcessed`, …")],
+        "What became of payments and refunds.");
+    DECLINED = counter("payments_declined_total",
+        [Label("reason", "the provider's code, as far as it is a usual one, else `other`")],
+        "Payments that the provider declined.");
+    ASKED_AGAIN = counter("payments_provider_asked_again_total", [],
+        "Times that the provider's answer said nothing, so that it had to be asked again.");
+    OPEN_CALLS = gauge("payments_open_calls", [], "Questions to the provider whose answer is not known.");
+    OLDEST_OPEN_CALL = gauge("payments_oldest_open_call_seconds", [], "How long the oldest of them has been open.");
+    WEBHOOKS = counter("payments_webhooks_total",
+        [Label("outcome", "`settled`, `repeated`, `ignored`, `refused` or `failed`")], "Webhooks of the provider.");
+}
+
+/// A payment was declined, for this reason.
+pub(crate) fn declined(code: &str) {
+    let reason = DECLINES.into_iter().find(|known| *known == code).unwrap_or("other");
+    metrics::counter!(DECLINED, "reason" => reason).increment(1);
+}

@@ -42,8 +42,15 @@ use super::{
 use crate::stack::Part;
 
 /// Those with a database.
-const PARTS: [Part; 6] =
-    [Part::Identity, Part::Catalog, Part::Inventory, Part::Orders, Part::Payments, Part::Simulator];
+const PARTS: [Part; 7] = [
+    Part::Identity,
+    Part::Catalog,
+    Part::Inventory,
+    Part::Orders,
+    Part::Payments,
+    Part::Coordination,
+    Part::Simulator,
+];
 
 /// Those that an order is written down in, and the catalogue, which hears of stock.
 const TELLING: [Part; 5] = [Part::Catalog, Part::Inventory, Part::Orders, Part::Payments, Part::Simulator];

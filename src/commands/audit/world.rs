@@ -29,6 +29,8 @@ pub struct World {
     pub catalog: PgPool,
     /// identity_db
     pub identity: PgPool,
+    /// platform_coordination_db
+    pub coordination: PgPool,
     /// The engine that carries the events: where it keeps how far each service has come, it is asked.
     pub log: Arc<dyn EventLog>,
 }
@@ -55,18 +57,20 @@ impl World {
             simulator: open(Part::Simulator).await?,
             catalog: open(Part::Catalog).await?,
             identity: open(Part::Identity).await?,
+            coordination: open(Part::Coordination).await?,
             log: Arc::new(EmbeddedLog::new()),
         })
     }
 
     /// Each topic with its database.
-    pub fn topics(&self) -> [(Topic, &PgPool); 5] {
+    pub fn topics(&self) -> [(Topic, &PgPool); 6] {
         [
             (Topic::Orders, &self.orders),
             (Topic::Inventory, &self.inventory),
             (Topic::Payments, &self.payments),
             (Topic::Catalog, &self.catalog),
             (Topic::Identity, &self.identity),
+            (Topic::Coordination, &self.coordination),
         ]
     }
 

@@ -30,7 +30,7 @@ fn projections(service: Topic) -> Vec<Box<dyn Replay>> {
         Topic::Orders => viscount_orders::projections(),
         Topic::Payments => viscount_payments::projections(),
         Topic::Catalog => viscount_catalog::projections(),
-        Topic::Inventory | Topic::Identity => Vec::new(),
+        Topic::Inventory | Topic::Identity | Topic::Coordination => Vec::new(),
     }
 }
 

@@ -68,7 +68,8 @@ impl Gaps {
 
     fn missing(&self, partition: i32, wanted: i64, found: i64) -> Result<(), LogError> {
         let group = self.group();
-        counter!("log_out_of_range_total", "topic" => self.topic.name(), "consumer" => group).increment(1);
+        counter!(crate::metrics::LOG_OUT_OF_RANGE_TOTAL, "topic" => self.topic.name(), "consumer" => group)
+            .increment(1);
         tracing::error!(
             topic = self.topic.name(),
             consumer = group,

@@ -35,7 +35,8 @@ pub(super) fn join(inner: &Inner, member: &Member) -> Result<Subscription, LogEr
     let name = config.topic(topic);
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
-    let lag = gauge!("consumer_lag_events", "consumer" => member.consumer, "topic" => topic.name());
+    let lag =
+        gauge!(crate::metrics::CONSUMER_LAG_EVENTS, "consumer" => member.consumer, "topic" => topic.name());
     let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints, lag };
     let consumer: BaseConsumer<Context> =
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;

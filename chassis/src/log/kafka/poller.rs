@@ -140,9 +140,10 @@ impl<C: ConsumerContext + 'static> Polling<C> {
     }
 
     fn run(mut self, living: Living) {
-        let unreadable = counter!("log_unreadable_messages_total", "topic" => self.topic.name());
+        let unreadable =
+            counter!(crate::metrics::LOG_UNREADABLE_MESSAGES_TOTAL, "topic" => self.topic.name());
         let labels = [("topic", self.topic.name()), ("consumer", self.gaps.group())];
-        let transit = histogram!("log_transit_seconds", &labels);
+        let transit = histogram!(crate::metrics::LOG_TRANSIT_SECONDS, &labels);
         let began = SystemTime::now();
         let mut paused = BTreeSet::new();
         // Partitions whose next message has a schema that is not known yet.

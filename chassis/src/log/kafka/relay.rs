@@ -189,7 +189,7 @@ async fn lead(
     let topic = store.topic();
     let Prepared { mut lease, limit, writer } = prepared;
     tracing::info!(%topic, position = lease.position, "publishing");
-    let _leads = Raised::new(gauge!("relay_leads", "topic" => topic.name()));
+    let _leads = Raised::new(gauge!(crate::metrics::RELAY_LEADS, "topic" => topic.name()));
     let acks = Arc::new(Acks::new(lease.position));
     let sender = Sender::new(inner, topic, limit, acks.clone(), writer)?;
     let reader = inner.feed.read(topic, lease.position);
@@ -233,7 +233,7 @@ async fn hold(
     acks: &Acks,
     patience: Duration,
 ) -> Result<Infallible, Interruption> {
-    let published = gauge!("relay_published_position", "topic" => topic.name());
+    let published = gauge!(crate::metrics::RELAY_PUBLISHED_POSITION, "topic" => topic.name());
     loop {
         let through = acks.through();
         lease.beat(through).await?;
@@ -291,7 +291,7 @@ async fn until_larger(
     bytes: usize,
     limit: usize,
 ) -> Result<Infallible, Interruption> {
-    let _blocked = Raised::new(gauge!("relay_blocked", "topic" => topic.name()));
+    let _blocked = Raised::new(gauge!(crate::metrics::RELAY_BLOCKED, "topic" => topic.name()));
     loop {
         tracing::error!(
             %topic, position, bytes, limit,

@@ -115,12 +115,12 @@ fn a_collector_that_is_too_slow_is_given_up_after_a_while() {
 #[test]
 fn a_collector_that_has_too_much_to_do_is_asked_again_when_it_says() {
     for answer in ["429 Too Many Requests\r\nretry-after: 0", "503 Service Unavailable"] {
-        let before = (count(EXPORTED), dropped("overloaded"));
+        let before = (count("traces_exported_total"), dropped("overloaded"));
         // Once it has room again nothing is lost.
         let (url, asks) = collector(vec![Some(answer), Some("200 OK")]);
         let (_exporter, queue) = start(url, TIMEOUT);
         (0..5).for_each(|_| queue.put(span()));
-        wait_for("five are taken", || count(EXPORTED) >= before.0 + 5);
+        wait_for("five are taken", || count("traces_exported_total") >= before.0 + 5);
         assert_eq!(asks.try_iter().count(), 2, "{answer}");
         assert_eq!(dropped("overloaded"), before.1);
         // As long as it has none they are dropped in the end.

@@ -73,6 +73,14 @@ pub enum DeskError {
     /// The database, or an actor, could not be asked.
     #[error("not available: {0}")]
     Unavailable(String),
+    /// The actor of a product fell too often and waits to be released; nothing was done.
+    #[error("{}", AskError::quarantined(kind, id))]
+    Quarantined {
+        /// The kind of actor.
+        kind: &'static str,
+        /// The product.
+        id: String,
+    },
     /// It took too long.
     #[error("not decided in time")]
     TimedOut,
@@ -86,6 +94,7 @@ impl From<AskError> for DeskError {
         match error {
             AskError::Overloaded => Self::Overloaded,
             AskError::TimedOut => Self::TimedOut,
+            AskError::Quarantined { kind, id } => Self::Quarantined { kind, id },
             other => Self::Unavailable(other.to_string()),
         }
     }

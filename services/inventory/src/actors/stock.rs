@@ -132,6 +132,14 @@ impl Entity for StockActor {
     type Env = StockEnv;
     type Message = Ask;
 
+    fn kind(ask: &Ask) -> &'static str {
+        match ask {
+            Ask::Hold(..) => "hold",
+            Ask::Adjust(..) => "adjust",
+            Ask::Announce(_) => "announce",
+        }
+    }
+
     async fn load(product: ProductId, env: StockEnv, _: Origin) -> Result<Self, LoadError> {
         let as_of = Instant::now();
         let balance = read(&env, product).await.map_err(|error| LoadError(error.to_string()))?;

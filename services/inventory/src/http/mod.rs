@@ -38,8 +38,6 @@ pub struct Api {
     pub low_stock: u32,
     /// How long a reservation is kept that does not say how long.
     pub reservation_ttl: Duration,
-    /// Whether faults may be injected over HTTP.
-    pub fault_injection: bool,
 }
 
 /// The route table.
@@ -51,9 +49,6 @@ pub fn routes(app: &mut ServiceConfig, api: &Arc<Api>) {
         .route("/v1/inventory/low-stock", get().to(stock::low_stock))
         .route("/v1/inventory/{product_id}", get().to(stock::show))
         .route("/v1/inventory/{product_id}/movements", get().to(stock::movements));
-    if api.fault_injection {
-        app.route("/v1/ops/faults/stock/{product_id}/panic", post().to(stock::panic));
-    }
 }
 
 #[derive(OpenApi)]

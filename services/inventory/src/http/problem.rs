@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use viscount_actors::AskError;
 use viscount_chassis::problem::Problem;
 
 use crate::{
@@ -20,6 +21,7 @@ pub fn undecided(error: DeskError) -> Problem {
     match error {
         DeskError::Overloaded => overloaded(),
         DeskError::TimedOut => Problem::deadline(),
+        DeskError::Quarantined { kind, id } => AskError::Quarantined { kind, id }.into(),
         // Only events are handled twice, and no event comes over HTTP.
         DeskError::Handled => Problem::internal(),
         DeskError::Unavailable(reason) => {

@@ -1,15 +1,11 @@
 //! Reading stock and its ledger.
 
-use actix_web::{
-    HttpResponse,
-    web::{Data, Json},
-};
+use actix_web::web::{Data, Json};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 use viscount_chassis::{
-    auth::Role,
-    http::{Caller, Page, Paged, PathId, Query},
+    http::{Page, Paged, PathId, Query},
     problem::Problem,
 };
 use viscount_contracts::ProductId;
@@ -108,17 +104,4 @@ pub async fn movements(
         return Err(Problem::not_found("stock"));
     }
     Ok(Paged::new(rows, page.limit, |last: &MovementRow| last.id).map(MovementBody::from))
-}
-
-/// Fault injection: makes the product's actor panic at its next turn.
-pub async fn panic(
-    api: Data<Api>,
-    caller: Caller,
-    product: PathId<ProductId>,
-) -> Result<HttpResponse, Problem> {
-    caller.require(Role::Admin)?;
-    match api.router.crash(product.0) {
-        true => Ok(HttpResponse::Accepted().finish()),
-        false => Err(Problem::not_found("live actor")),
-    }
 }

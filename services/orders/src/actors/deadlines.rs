@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::time;
-use viscount_actors::Router;
+use viscount_actors::{AskError, Router};
 use viscount_contracts::OrderId;
 
 use super::{Deadlines, OrderActor, Request};
@@ -51,6 +51,8 @@ async fn expire(router: &Router<OrderActor>, id: OrderId, status: Status) {
     match asked.await {
         Ok(Ok(told)) => tracing::info!(order = %id, status = %told.order.status, "deadline passed"),
         Ok(Err(refusal)) => tracing::warn!(order = %id, %refusal, "an overdue order could not be cancelled"),
+        // It is known, and shown to those who run this.
+        Err(error @ AskError::Quarantined { .. }) => tracing::debug!(order = %id, %error, "not expired"),
         Err(error) => tracing::warn!(order = %id, %error, "an overdue order could not be asked"),
     }
 }

@@ -115,6 +115,10 @@ impl Entity for OrderActor {
         Ok(actor)
     }
 
+    fn kind(request: &Request) -> &'static str {
+        request.command.name()
+    }
+
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         let mut next = Next::Continue;
         for request in requests {
@@ -191,8 +195,7 @@ impl OrderActor {
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
                 Ok(_) => {
-                    let before = self.order.as_ref().map(|order| order.status);
-                    crate::metrics::came_to(before, &after);
+                    crate::metrics::went_on(self.order.as_ref(), &after, traceparent);
                     self.order = Some(after.clone());
                     return Ok(Told { order: after, body });
                 }

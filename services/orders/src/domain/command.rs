@@ -91,6 +91,25 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// A short constant name, for operations; nothing of what is in it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Command::Create(_) => "create",
+            Command::ConfirmStock => "confirm_stock",
+            Command::RejectStock { .. } => "reject_stock",
+            Command::RecordPayment { .. } => "record_payment",
+            Command::DeclinePayment { .. } => "decline_payment",
+            Command::Complete => "complete",
+            Command::Cancel { .. } => "cancel",
+            Command::Expire { .. } => "expire",
+            Command::RequestRefund { .. } => "request_refund",
+            Command::RecordRefund { .. } => "record_refund",
+            Command::FailRefund { .. } => "fail_refund",
+        }
+    }
+}
+
 /// Why an order says no.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Rejection {

@@ -1,6 +1,6 @@
 //! `POST /v1/orders/{id}/cancel` and `/refund`.
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::{HttpResponse, web::Data};
 use viscount_chassis::{
     http::{Body, Caller, IdempotencyKey, PathId, current_traceparent},
     idempotency::{Begun, Claim},
@@ -89,22 +89,6 @@ pub async fn refund(
         }
         Err(Refusal::KeyTaken) => Ok(replayed(api.idempotency.replay(&claim).await?)),
         Err(refusal) => api.idempotency.replay_or(&claim, refused(refusal)).await.map(replayed),
-    }
-}
-
-/// Makes one order's actor panic. Only there when fault injection is on; administrators only.
-pub async fn panic(
-    api: Data<Api>,
-    caller: Caller,
-    id: PathId<OrderId>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    caller.require(viscount_chassis::auth::Role::Admin)?;
-    tracing::warn!(path = request.path(), "a fault is injected");
-    if api.router.crash(id.into_inner()) {
-        Ok(HttpResponse::Accepted().finish())
-    } else {
-        Err(Problem::conflict("not-alive", "Not alive", "no actor of this order is alive at the moment"))
     }
 }
 

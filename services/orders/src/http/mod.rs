@@ -39,8 +39,6 @@ pub struct Api {
     pub idempotency: Idempotency,
     /// One-time admissions to streams.
     pub tickets: Tickets,
-    /// Whether faults may be injected over HTTP.
-    pub fault_injection: bool,
 }
 
 /// The route table.
@@ -54,9 +52,6 @@ pub fn routes(app: &mut ServiceConfig, api: &Arc<Api>) {
         .route("/v1/orders/{id}/refund", post().to(change::refund))
         .route("/v1/orders/{id}/stream", get().to(stream::stream))
         .route("/v1/orders/{id}/stream-ticket", post().to(stream::ticket));
-    if api.fault_injection {
-        app.route("/v1/ops/faults/orders/{id}/panic", post().to(change::panic));
-    }
 }
 
 #[derive(OpenApi)]

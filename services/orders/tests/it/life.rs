@@ -255,11 +255,11 @@ fn a_panic_in_one_order_leaves_the_others_untouched_and_is_visible() {
     run(async {
         let app = TestApp::start().await;
         let (struck, neighbour) = (app.order(1).await, app.order(1).await);
-        let url = app.url(&format!("/v1/ops/faults/orders/{struck}/panic"));
-        let response = app.http.post(&url).bearer_auth(app.token(app.buyer)).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::FORBIDDEN);
-        let response = app.http.post(&url).bearer_auth(app.admin()).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        let fault = json!({"kind": "panic", "actor": "order", "entity": struck, "times": 1});
+        let strike =
+            |token: String| app.http.post(app.url("/v1/ops/faults")).bearer_auth(token).json(&fault).send();
+        assert_eq!(strike(app.token(app.buyer)).await.unwrap().status(), StatusCode::FORBIDDEN);
+        assert_eq!(strike(app.admin()).await.unwrap().status(), StatusCode::CREATED);
         for id in [neighbour, struck] {
             app.reserved(id).await;
             app.until_status(id, "validated").await;
@@ -270,6 +270,10 @@ fn a_panic_in_one_order_leaves_the_others_untouched_and_is_visible() {
         assert!(restarts.is_some(), "{metrics}");
         let tree = app.http.get(app.url("/v1/ops/actors")).bearer_auth(app.admin()).send().await.unwrap();
         assert!(tree.text().await.unwrap().contains(&struck.to_string()));
+        let exits = app.url(&format!("/v1/ops/actors/exits?path=orders/order&id={struck}"));
+        let exits = app.http.get(exits).bearer_auth(app.admin()).send().await.unwrap();
+        let exits: Value = exits.json().await.unwrap();
+        assert_eq!(exits["items"][0]["message_kind"], "confirm_stock", "{exits}");
     });
 }
 

@@ -127,6 +127,16 @@ impl Entity for PaymentActor {
         Ok(actor)
     }
 
+    fn kind(request: &Request) -> &'static str {
+        match &request.work {
+            Work::Order { intent: Intent::Charge(_), .. } => "charge",
+            Work::Order { intent: Intent::Refund { .. }, .. } => "refund",
+            Work::Order { intent: Intent::Cancel { .. }, .. } => "cancel",
+            Work::Webhook { .. } => "webhook",
+            Work::Chase(_) => "chase",
+        }
+    }
+
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         for Request { work, traceparent, reply } in requests {
             self.trace = self.trace.or_else(|| TraceContext::parse(traceparent.as_deref()?));
@@ -259,6 +269,10 @@ impl PaymentActor {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
+            let declined = events.iter().find_map(|event| match event {
+                Event::Failed { code, .. } => Some(code.clone()),
+                _ => None,
+            });
             let (after, entry) = self.foresee(events, cause);
             if entry.inbox.is_none() && entry.projection.is_empty() {
                 return Ok(());
@@ -270,6 +284,9 @@ impl PaymentActor {
                     self.payment = after;
                     for kind in kinds {
                         counter!(names::OUTCOMES, "kind" => kind).increment(1);
+                    }
+                    if let Some(code) = declined {
+                        names::declined(&code);
                     }
                     if opens {
                         self.env.0.nudge.wake();

@@ -7,6 +7,7 @@ use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
+use viscount_actors::faults::{FaultKind, Faults};
 use viscount_chassis::resilience::{
     BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
     Verdict,
@@ -52,6 +53,7 @@ pub struct Provider {
     shown: String,
     guard: Guard,
     timeout: Duration,
+    faults: Option<Faults>,
 }
 
 /// The first pause after an answer that says nothing; doubles.
@@ -121,7 +123,16 @@ impl Provider {
             ..GuardConfig::named("payment_provider")
         });
         let shown = base.origin().ascii_serialization();
-        Ok(Self { http: http.build()?, base, shown, guard, timeout: config.timeout })
+        Ok(Self { http: http.build()?, base, shown, guard, timeout: config.timeout, faults: None })
+    }
+
+    /// The same, with what is to go wrong on demand: `provider_down` answers 503 in the provider's place, `provider_slow`
+    /// takes longer before it is asked. Both inside the guard, so that the breaker sees them.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults) -> Self {
+        faults.offer(FaultKind::ProviderDown);
+        faults.offer(FaultKind::ProviderSlow);
+        Self { faults: Some(faults), ..self }
     }
 
     /// Whether calls are let through; not while the provider failed too often lately.
@@ -241,8 +252,16 @@ impl Provider {
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(body);
         }
+        let happens = |kind| self.faults.as_ref().and_then(|faults| faults.happens(kind));
+        let (slow, down) = (happens(FaultKind::ProviderSlow), happens(FaultKind::ProviderDown));
         async move {
             let answered = async {
+                if let Some(slow) = slow {
+                    sleep(slow.delay()).await;
+                }
+                if down.is_some() {
+                    return Ok((StatusCode::SERVICE_UNAVAILABLE, bytes::Bytes::new()));
+                }
                 let response = request.send().await?;
                 Ok((response.status(), response.bytes().await?))
             };

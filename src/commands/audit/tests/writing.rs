@@ -16,7 +16,7 @@ impl Tale {
             Part::Inventory => self.write_stock(pool).await,
             Part::Payments => self.write_payments(pool).await,
             Part::Catalog => self.write_products(pool).await,
-            Part::Identity | Part::Gateway => {}
+            Part::Identity | Part::Coordination | Part::Gateway => {}
         }
         let Some(service) = Topic::ALL.into_iter().find(|topic| topic.service() == part.name()) else {
             return;
@@ -50,7 +50,7 @@ impl Tale {
             Topic::Orders => &[Topic::Catalog, Topic::Inventory, Topic::Payments],
             Topic::Inventory | Topic::Payments => &[Topic::Orders],
             Topic::Catalog => &[Topic::Inventory],
-            Topic::Identity => &[],
+            Topic::Identity | Topic::Coordination => &[],
         };
         for topic in reads {
             let end = i64::try_from(self.logs.get(topic).map_or(0, Vec::len)).unwrap();

@@ -110,9 +110,12 @@ async fn round(
             Err(error) => Err(error),
         };
         match arrived {
-            Ok(()) => counter!("dead_letters_published_total", "topic" => topic.name()).increment(1),
+            Ok(()) => {
+                counter!(crate::metrics::DEAD_LETTERS_PUBLISHED_TOTAL, "topic" => topic.name()).increment(1)
+            }
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
-                counter!("dead_letters_not_published_total", "topic" => topic.name()).increment(1);
+                counter!(crate::metrics::DEAD_LETTERS_NOT_PUBLISHED_TOTAL, "topic" => topic.name())
+                    .increment(1);
                 let (consumer, id) = (letter.consumer(), letter.id());
                 tracing::error!(topic = topic.name(), consumer, %id, "a letter is too large for its topic; only its row has it");
             }

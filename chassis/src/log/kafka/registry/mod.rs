@@ -160,7 +160,7 @@ impl Registry {
                         tracing::warn!(schema = id, %error, "reading has to wait for the schema registry");
                         told = Some(Instant::now());
                     }
-                    counter!("schema_registry_failures_total").increment(1);
+                    counter!(crate::metrics::SCHEMA_REGISTRY_FAILURES_TOTAL).increment(1);
                     self.trouble.lock().insert(what.clone(), error.to_string());
                     failures += 1;
                     sleep(pause(failures)).await;

@@ -44,7 +44,7 @@ impl Registry {
             }
             (Err(RegistryError::Unavailable(_)), Some(writer)) => Ok(writer),
             (Err(error), _) => {
-                counter!("schema_registry_failures_total").increment(1);
+                counter!(crate::metrics::SCHEMA_REGISTRY_FAILURES_TOTAL).increment(1);
                 self.trouble.lock().insert(what, error.to_string());
                 Err(error)
             }

@@ -1,0 +1,171 @@
+//! The last exits of each actor, for whoever asks what went wrong.
+//!
+//! Kept small: 16 of an actor or a supervisor, 64 of all entities of a router. What is kept never holds a message, only
+//! the name of its kind. A backtrace is taken down as addresses when a panic happens (see [`contain`](crate::contain))
+//! and given names when somebody reads it: reading is slow, so do it off the threads that actors live on.
+
+use std::backtrace::Backtrace;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Duration;
+
+use crate::Exit;
+use crate::contain::take_backtrace;
+
+/// Exits kept of one child of the tree.
+pub(crate) const OF_ONE: usize = 16;
+/// Exits kept of all entities of one router.
+pub(crate) const OF_ENTITIES: usize = 64;
+/// A backtrace is cut here, in bytes.
+const LONGEST_BACKTRACE: usize = 8 * 1024;
+
+/// One end of one incarnation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExitRecord {
+    /// Whose: `service/…/name`.
+    pub path: String,
+    /// Which entity's (routers).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub exit: Exit,
+    /// The kinds of the messages that it was working on, joined by `+`, where they have names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_kind: Option<String>,
+    /// For how long this incarnation had been up.
+    pub uptime_seconds: f64,
+    /// Where a panic happened, innermost frame first. Not of every one in a storm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backtrace: Option<String>,
+}
+
+/// Which exits are meant. What is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct ExitFilter {
+    /// Those at this path, and below it.
+    pub path: Option<String>,
+    /// Those of this entity.
+    pub id: Option<String>,
+}
+
+impl ExitFilter {
+    pub(crate) fn wants(&self, exit: &KeptExit) -> bool {
+        let below = |path: &String| {
+            exit.path.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.path.as_ref().is_none_or(below) && (self.id.is_none() || self.id == exit.id)
+    }
+}
+
+/// An exit as it is kept: its backtrace has no names yet.
+pub(crate) struct KeptExit {
+    path: Arc<str>,
+    id: Option<String>,
+    pub(crate) at: Timestamp,
+    exit: Exit,
+    message_kind: Option<String>,
+    uptime: Duration,
+    backtrace: Option<Backtrace>,
+}
+
+impl KeptExit {
+    pub(crate) fn read(&self) -> ExitRecord {
+        ExitRecord {
+            path: self.path.to_string(),
+            id: self.id.clone(),
+            at: self.at,
+            exit: self.exit.clone(),
+            message_kind: self.message_kind.clone(),
+            uptime_seconds: self.uptime.as_secs_f64(),
+            backtrace: self.backtrace.as_ref().map(|backtrace| readable(&backtrace.to_string())),
+        }
+    }
+}
+
+/// A bounded list of exits, the latest last.
+pub(crate) struct Exits {
+    kept: VecDeque<Arc<KeptExit>>,
+    most: usize,
+}
+
+impl Exits {
+    pub(crate) fn at_most(most: usize) -> Exits {
+        Exits { kept: VecDeque::new(), most }
+    }
+
+    /// Keeps one. To be called on the thread of the actor, as soon as it has fallen: that is where its backtrace is.
+    pub(crate) fn keep(
+        &mut self,
+        path: &Arc<str>,
+        id: Option<String>,
+        exit: &Exit,
+        message_kind: Option<String>,
+        uptime: Duration,
+    ) {
+        if matches!(exit, Exit::Stopped | Exit::Passivated) {
+            return;
+        }
+        let backtrace = matches!(exit, Exit::Panicked { .. }).then(take_backtrace).flatten();
+        if self.kept.len() >= self.most {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::new(KeptExit {
+            path: Arc::clone(path),
+            id,
+            at: Timestamp::now(),
+            exit: exit.clone(),
+            message_kind,
+            uptime,
+            backtrace,
+        }));
+    }
+
+    pub(crate) fn find(&self, filter: &ExitFilter, found: &mut Vec<Arc<KeptExit>>) {
+        found.extend(self.kept.iter().filter(|exit| filter.wants(exit)).cloned());
+    }
+}
+
+/// The part of a backtrace between the panic and the guardian, not longer than is useful.
+fn readable(backtrace: &str) -> String {
+    let lines: Vec<&str> = backtrace.lines().collect();
+    let machinery =
+        ["panicking::", "rust_begin_unwind", "begin_panic", "std::backtrace", "log_contained_panics"];
+    let is_machinery = |line: &str| machinery.iter().any(|part| line.contains(part));
+    // A frame is a line, mostly followed by one that says where.
+    let begin = lines.iter().rposition(|line| is_machinery(line)).map_or(0, |last| last + 1);
+    let begin = begin + lines[begin..].iter().take_while(|line| line.trim_start().starts_with("at ")).count();
+    let end = lines.iter().position(|line| line.contains("contain::contain")).unwrap_or(lines.len());
+    let mut text = String::new();
+    for line in lines.get(begin..end.max(begin)).unwrap_or(&lines) {
+        if text.len() + line.len() > LONGEST_BACKTRACE {
+            text.push_str("…\n");
+            break;
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backtrace_is_cut_to_what_is_between_the_panic_and_the_guardian() {
+        let whole = "   0: std::backtrace::Backtrace::create\n             at /rustc/b.rs:1:1\n   1: core::panicking::panic_fmt\n             at /rustc/p.rs:1:1\n   2: orders::obey\n             at ./order.rs:7:9\n   3: viscount_actors::contain::contain\n             at ./contain.rs:1:1\n   4: main\n";
+        assert_eq!(readable(whole), "   2: orders::obey\n             at ./order.rs:7:9\n");
+    }
+
+    #[test]
+    fn a_backtrace_without_landmarks_is_kept_and_bounded() {
+        assert_eq!(readable("   0: <unknown>\n"), "   0: <unknown>\n");
+        let long = "   0: frame\n".repeat(10_000);
+        assert!(readable(&long).len() <= LONGEST_BACKTRACE + 8);
+    }
+}
