@@ -57,7 +57,11 @@ impl Platform {
     }
 
     pub async fn start_with<const N: usize>(variables: [(&'static str, String); N]) -> Self {
-        let mut platform = Self::start_without_waiting(variables).await;
+        Self::start_with_all(variables.to_vec()).await
+    }
+
+    pub async fn start_with_all(variables: Vec<(&'static str, String)>) -> Self {
+        let mut platform = Self::spawn(variables).await;
         platform.until_up().await;
         platform
     }
