@@ -1,6 +1,6 @@
 //! Asking for the evidence: every source at once, each within its time. A source that does not answer is a note.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
-use super::{BreakerEvidence, ConsumerEvidence, Explain, Explanation, Inner, Note, Parked, RelayEvidence};
+use super::{
+    BreakerEvidence, ConsumerEvidence, Explain, Explanation, Inner, Note, PATIENCE, Parked, RelayEvidence,
+};
 use crate::{
     log::{LogError, Member, Standing},
     resilience::BreakerState,
 };
 
-/// How long each source may take. Who asks waits a second.
-const PATIENCE: Duration = Duration::from_millis(800);
 /// From which age on an unpublished event means that publishing has stalled, in seconds.
 const STALLED: f64 = 5.0;
 
@@ -116,7 +116,7 @@ impl Inner {
 
     async fn notes(&self, key: Uuid) -> Result<Vec<Note>, sqlx::Error> {
         match &self.noting {
-            Some(note) => note(key).await,
+            Some(note) => note(self.pool.clone(), key).await,
             None => Ok(Vec::new()),
         }
     }

@@ -9,10 +9,10 @@ mod actors;
 mod gather;
 mod wire;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use actix_web::web::ServiceConfig;
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
@@ -24,8 +24,13 @@ use crate::{
     resilience::BreakerState,
 };
 
+/// How long each source may take. Who asks waits a second.
+const PATIENCE: Duration = Duration::from_millis(600);
+/// How long a connection is kept for the next question.
+const IDLE: Duration = Duration::from_secs(10);
+
 type Breaker = (&'static str, Box<dyn Fn() -> BreakerState + Send + Sync>);
-type Noting = Box<dyn Fn(Uuid) -> BoxFuture<'static, Result<Vec<Note>, sqlx::Error>> + Send + Sync>;
+type Noting = Box<dyn Fn(PgPool, Uuid) -> BoxFuture<'static, Result<Vec<Note>, sqlx::Error>> + Send + Sync>;
 
 /// Where a service's evidence comes from. A service registers it beside its routes ([`Explain::configure`]).
 #[derive(Clone)]
@@ -53,7 +58,7 @@ impl Explain {
         pool: &PgPool,
         log: &Arc<dyn EventLog>,
     ) -> Builder {
-        let (pool, log) = (pool.clone(), log.clone());
+        let (pool, log) = (asking(pool), log.clone());
         Builder(Inner { consumer, reads, pool, log, breakers: Vec::new(), noting: None })
     }
 
@@ -74,13 +79,14 @@ impl Builder {
         self
     }
 
-    /// What the service knows of a key, from its own tables.
+    /// What the service knows of a key, from its own tables. It is given a pool of few connections and short patience, so that
+    /// whoever asks while a table is locked takes nothing from those who work.
     pub fn noting<F, Fut>(mut self, note: F) -> Self
     where
-        F: Fn(Uuid) -> Fut + Send + Sync + 'static,
+        F: Fn(PgPool, Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<Note>, sqlx::Error>> + Send + 'static,
     {
-        self.0.noting = Some(Box::new(move |key| Box::pin(note(key))));
+        self.0.noting = Some(Box::new(move |pool, key| Box::pin(note(pool, key))));
         self
     }
 
@@ -88,4 +94,14 @@ impl Builder {
     pub fn build(self) -> Explain {
         Explain { inner: Arc::new(self.0) }
     }
+}
+
+/// Connections for asking: made when somebody asks, and gone soon after.
+fn asking(pool: &PgPool) -> PgPool {
+    let patience = [("statement_timeout", format!("{}ms", PATIENCE.as_millis()))];
+    PgPoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(Some(IDLE))
+        .connect_lazy_with((*pool.connect_options()).clone().options(patience))
 }
