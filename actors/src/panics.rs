@@ -38,7 +38,8 @@ fn note_backtrace() {
 }
 
 /// From now on a contained panic is one line in the log, with the place in the code where it happened, and a backtrace
-/// in [`Supervisor::exits`](crate::Supervisor::exits), instead of text on standard error. Panics elsewhere go to the hook that was installed before. Call once, when the process starts.
+/// in [`Supervisor::exits`](crate::Supervisor::exits), instead of text on standard error. Panics elsewhere go to the hook
+/// that was installed before. Call once, when the process starts.
 pub fn log_contained_panics() {
     let elsewhere = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
