@@ -96,6 +96,14 @@ async fn a_request_leaves_a_span_and_lines_that_name_its_trace() {
         .unwrap();
     let within = answer.text().await.unwrap();
     assert_eq!(&within[3..35], TRACE);
+    let metrics = reqwest::Client::new().get(format!("http://{}/metrics", http.addr()));
+    let metrics = metrics.header("accept", "application/openmetrics-text").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let noted = metrics.lines().any(|line| {
+        line.starts_with("http_request_seconds_bucket{service=\"traced\",route=\"/v1/shout/{word}\"")
+            && line.contains(&format!(" # {{trace_id=\"{TRACE}\"}} "))
+    });
+    assert!(noted, "an exemplar leads to the trace: {metrics}");
     http.stop(Duration::from_secs(5)).await;
     telemetry.flush();
 

@@ -14,6 +14,7 @@ mod serve;
 mod token;
 mod top;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Why(args) => why::run(&args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
             Command::Top(args) => top::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),

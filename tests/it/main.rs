@@ -28,7 +28,9 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod supervision;
 mod top;
 mod traces;
 #[cfg(feature = "kafka")]
 mod unwelcome;
+mod why;

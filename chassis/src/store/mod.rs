@@ -11,6 +11,7 @@
 mod batch;
 mod committer;
 mod database;
+pub(crate) mod figures;
 mod pace;
 mod read;
 pub(crate) mod session;

@@ -56,6 +56,8 @@ pub struct Provider {
     faults: Option<Faults>,
 }
 
+/// The name of the breaker before the provider, in metrics and for operators.
+pub const BREAKER: &str = "payment_provider";
 /// The first pause after an answer that says nothing; doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest one.
@@ -120,7 +122,7 @@ impl Provider {
             limiter: config.limit,
             // Questions that only read are tried again here; those that move money, in `ask`, after looking.
             retry: Some(RetryConfig { max_retries: 1, ..RetryConfig::default() }),
-            ..GuardConfig::named("payment_provider")
+            ..GuardConfig::named(BREAKER)
         });
         let shown = base.origin().ascii_serialization();
         Ok(Self { http: http.build()?, base, shown, guard, timeout: config.timeout, faults: None })

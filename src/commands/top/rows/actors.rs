@@ -20,7 +20,7 @@ pub const COLUMNS: &[Column] = &[
     column("LIVE", 6, 64),
     column("STUCK", 5, 72),
     column("APART", 5, 80),
-    column("LAST EXIT", 40, 130),
+    column("LAST EXIT", 40, 120),
 ];
 
 /// An actor.

@@ -16,7 +16,7 @@ const TOO_LONG: f64 = 30.0;
 
 /// Columns of the list.
 pub const COLUMNS: &[Column] =
-    &[column("GROUP", 10, 0), column("TOPIC", 10, 0), column("EVENTS", 8, 0), column("AGE", 8, 0)];
+    &[column("GROUP", 10, 0), column("TOPIC", 9, 0), column("EVENTS", 7, 0), column("AGE", 7, 0)];
 
 /// A group at a topic, or the relay of a service.
 #[derive(Debug, Serialize)]

@@ -7,9 +7,12 @@ use ratatui::{
 };
 
 use super::Theme;
-use crate::commands::top::{
-    model::Model,
-    panes::{Cell, Column, Line as Row, Pane},
+use crate::commands::{
+    OpsError,
+    top::{
+        model::Model,
+        panes::{Column, Line as Row, Pane},
+    },
 };
 
 /// Draws a list.
@@ -72,6 +75,9 @@ fn nothing(model: &Model, pane: Pane) -> String {
         Pane::Orders => platform.workflows.error.as_ref(),
     };
     match (error, pane) {
+        (Some(OpsError::NotFound(_)), Pane::Orders) => {
+            "nobody follows orders here: coordination tells them".to_owned()
+        }
         (Some(error), _) => error.to_string(),
         (None, Pane::Actors) if model.service() == "gateway" => "the gateway has no actors".to_owned(),
         (None, Pane::Orders) if platform.workflows.last.is_some() => "all are finished".to_owned(),
@@ -100,8 +106,9 @@ fn written(line: &Row, columns: &[(usize, &Column, usize)], pane: Pane) -> Strin
         let cell = line.cell(*at);
         let indent = if *at == 0 { line.indent.min(width / 2) } else { 0 };
         let text = format!("{}{}", " ".repeat(indent), cell.text());
-        // The ids of orders begin with their time; what tells them apart is at the end.
-        fit(&text, *width, matches!(cell, Cell::Number(..)), pane == Pane::Orders && *at == 0)
+        // The ids of orders begin with their time, and addresses with the network: what tells them apart is at the end.
+        let keep_end = *at == 0 && (pane == Pane::Orders || pane == Pane::Services && line.indent > 0);
+        fit(&text, *width, cell.is_number(), keep_end)
     };
     columns.iter().map(cell).collect::<Vec<_>>().join(" ")
 }

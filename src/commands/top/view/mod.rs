@@ -19,14 +19,14 @@ use super::{model::Model, panes::Pane, rows::highlights};
 /// From this size on there is room for all lists at once.
 const WIDE: u16 = 70;
 const HIGH: u16 = 16;
-/// The most highlights that are shown above the lists.
-const HIGHLIGHTS: usize = 4;
+/// One line in so many may be a highlight.
+const HIGHLIGHTS: u16 = 6;
 
 /// Draws everything.
 pub fn view(frame: &mut Frame<'_>, model: &Model, theme: &Theme) {
     let area = frame.area();
     let all = highlights::highlights(model);
-    let told = all.len().min(HIGHLIGHTS).min(usize::from(area.height / 6)) as u16;
+    let told = all.len().min(usize::from(area.height / HIGHLIGHTS)) as u16;
     let [title, figures, warnings, lists, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(if area.height >= 8 { 2 } else { 0 }),
@@ -66,7 +66,7 @@ fn draw_foot(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: &Theme) {
         (true, _) => Line::styled(format!("/{}_", list.filter), theme.strong()),
         (false, false) => Line::styled(format!("/{}  Esc shows all", list.filter), theme.plain()),
         (false, true) => Line::styled(
-            "Tab lists  ↑↓ lines  Enter open  / filter  s sort  z zoom  p pause  +- interval  ? help  q quit",
+            "Tab ↑↓ move  Enter open  / filter  s sort  z zoom  p pause  ? help  q quit",
             theme.faint(),
         ),
     };
