@@ -130,24 +130,41 @@ impl Exits {
     }
 }
 
+/// What the frames of a panic's own machinery have in their names or places, and those of the guardian that caught it.
+const MACHINERY: &[&str] = &[
+    "backtrace",
+    "panicking",
+    "panic_handler",
+    "begin_unwind",
+    "begin_panic",
+    "catch_unwind",
+    "contain::",
+    "contain.rs",
+    "library/alloc/src/boxed.rs",
+];
+
 /// The part of a backtrace between the panic and the guardian, not longer than is useful.
 fn readable(backtrace: &str) -> String {
-    let lines: Vec<&str> = backtrace.lines().collect();
-    let machinery =
-        ["panicking::", "rust_begin_unwind", "begin_panic", "std::backtrace", "log_contained_panics"];
-    let is_machinery = |line: &str| machinery.iter().any(|part| line.contains(part));
-    // A frame is a line, mostly followed by one that says where.
-    let begin = lines.iter().rposition(|line| is_machinery(line)).map_or(0, |last| last + 1);
-    let begin = begin + lines[begin..].iter().take_while(|line| line.trim_start().starts_with("at ")).count();
-    let end = lines.iter().position(|line| line.contains("contain::contain")).unwrap_or(lines.len());
+    let mut frames: Vec<String> = Vec::new();
+    for line in backtrace.lines() {
+        // A frame is a numbered line, mostly followed by one that says where.
+        match frames.last_mut() {
+            Some(frame) if line.trim_start().starts_with("at ") => {
+                frame.push_str(line);
+                frame.push('\n');
+            }
+            _ => frames.push(format!("{line}\n")),
+        }
+    }
+    let is_machinery = |frame: &String| MACHINERY.iter().any(|part| frame.contains(part));
+    let ours = frames.iter().skip_while(|frame| is_machinery(frame)).take_while(|frame| !is_machinery(frame));
     let mut text = String::new();
-    for line in lines.get(begin..end.max(begin)).unwrap_or(&lines) {
-        if text.len() + line.len() > LONGEST_BACKTRACE {
+    for frame in ours {
+        if text.len() + frame.len() > LONGEST_BACKTRACE {
             text.push_str("…\n");
             break;
         }
-        text.push_str(line);
-        text.push('\n');
+        text.push_str(frame);
     }
     text
 }
@@ -158,8 +175,20 @@ mod tests {
 
     #[test]
     fn a_backtrace_is_cut_to_what_is_between_the_panic_and_the_guardian() {
-        let whole = "   0: std::backtrace::Backtrace::create\n             at /rustc/b.rs:1:1\n   1: core::panicking::panic_fmt\n             at /rustc/p.rs:1:1\n   2: orders::obey\n             at ./order.rs:7:9\n   3: viscount_actors::contain::contain\n             at ./contain.rs:1:1\n   4: main\n";
-        assert_eq!(readable(whole), "   2: orders::obey\n             at ./order.rs:7:9\n");
+        let whole = concat!(
+            "   0: std::backtrace::Backtrace::create\n             at /rustc/b.rs:1:1\n",
+            "   1: {closure#0}\n             at ./src/contain.rs:90:9\n",
+            "   2: core::panicking::panic_fmt\n             at /rustc/library/core/src/panicking.rs:1:1\n",
+            "   3: orders::obey\n             at ./order.rs:7:9\n",
+            "   4: orders::handle\n",
+            "   5: std::panicking::catch_unwind\n             at /rustc/library/std/src/panicking.rs:1:1\n",
+            "   6: viscount_actors::contain::contain\n             at ./contain.rs:1:1\n",
+            "   7: main\n",
+        );
+        assert_eq!(
+            readable(whole),
+            "   3: orders::obey\n             at ./order.rs:7:9\n   4: orders::handle\n"
+        );
     }
 
     #[test]

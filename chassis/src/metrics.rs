@@ -16,8 +16,10 @@ const PARTITION: Label = Label("partition", "the number of a partition; without 
 const ROUTE: Label = Label("route", "the template of a route, or `unmatched`; never a path");
 const METHOD: Label = Label("method", "the HTTP method, or `other`");
 const DIRECTION: Label = Label("direction", "`in`: from the client; `out`: to it");
-const GUARD: Label =
-    Label("name", "what is guarded: `payment_provider`, a service behind the gateway, or a limit");
+const GUARD: Label = Label(
+    "name",
+    "what is guarded: `payment_provider`, `coordination`, a service behind the gateway, or a limit",
+);
 const INSTANCE: Label = Label("instance", "which of several that do the same, from 0");
 const REPLICAS: Label =
     Label("service", "the service that asks its database. Each replica tells the same: take the maximum");
@@ -50,6 +52,12 @@ list! {
         "Retries that were not made because the budget was spent.");
     RESILIENCE_LIMITED_TOTAL = counter("resilience_limited_total", [GUARD, INSTANCE], "Calls that a limiter refused.");
     RESILIENCE_LIMITER_KEYS = gauge("resilience_limiter_keys", [GUARD], "Keys that a limiter remembers.");
+
+    // Coordination, as the others see it.
+    COORDINATION_REGISTERED = gauge("coordination_registered", [SERVICE],
+        "1 while the instance is on coordination's list, as far as it knows.");
+    CONFIG_VERSION = gauge("config_version", [SERVICE],
+        "The version of the live settings in force; 0: none were ever set. `all` has those of everyone.");
 
     // The database.
     COMMITTER_BATCH_SIZE = histogram("committer_batch_size", [SERVICE], "Entries in one commit.");
@@ -139,6 +147,11 @@ list! {
         "What a service may still write to the file system of this folder.");
     DISK_SIZE_BYTES = gauge("disk_size_bytes", [Label("path_kind", "`data`: the data folder")],
         "The size of that file system.");
+    TRACES_EXPORTED_TOTAL = counter("traces_exported_total", [],
+        "Spans that the collector took. Only where traces are exported.");
+    TRACES_DROPPED_TOTAL = counter("traces_dropped_total", [Label("reason",
+        "`queue_full`, `unreachable`, `timeout`, `overloaded`, `refused` or `rejected`")],
+        "Spans that are lost: more than the collector takes, or it is away, slow or unwilling.");
     METRICS_RENDER_SECONDS = histogram("metrics_render_seconds", [],
         "How long it took to write all metrics down for whoever asked. Askers share: there are fewer than scrapes.");
     PROCESS_RESIDENT_MEMORY_BYTES = gauge("process_resident_memory_bytes", [], "Resident memory.");

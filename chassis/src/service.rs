@@ -11,7 +11,7 @@ use crate::{
     auth::Verifier,
     http::{Health, HttpHandle, StartError},
     log::EventLog,
-    store::{Database, DatabaseError, is_unavailable},
+    store::{Database, DatabaseError, figures, is_unavailable},
 };
 
 /// What all services of a process share.
@@ -73,6 +73,10 @@ impl Platform {
         health.advise("events", move || {
             let log = log.clone();
             Box::pin(async move { log.check().await })
+        });
+        let (service, pool, log) = (supervisor.snapshot().name, database.pool().clone(), self.log.clone());
+        supervisor.task("database-figures", Restart::Permanent, move || {
+            figures::show(service, pool.clone(), log.clone())
         });
         let (database, health, then) = (database.clone(), health.clone(), Arc::new(then));
         supervisor.task("boot", Restart::Transient, move || {

@@ -42,8 +42,9 @@ pub async fn start(env: &Env, home: &Home) -> Result<Stack, Failure> {
 pub async fn serve(mut stack: Stack) -> Result<ExitCode, Failure> {
     let outcome = stack.until_stopped().await;
     eprintln!("viscount: stopping");
-    stack.drain().await?;
-    outcome.map(|()| ExitCode::SUCCESS)
+    let drained = stack.drain().await;
+    // Why it ends says more than what went wrong on the way out.
+    outcome.and(drained).map(|()| ExitCode::SUCCESS)
 }
 
 /// How many products the shop has, as far as one page tells.

@@ -21,6 +21,7 @@ use viscount_chassis::{
     log::EventLog,
     open_files::allow_as_many_open_files_as_possible,
     service::{Platform, Running},
+    telemetry::metrics,
     thread_name::name_this_thread,
     thread_priority::put_this_thread_ahead,
 };
@@ -69,6 +70,8 @@ impl Stack {
     pub async fn start(env: &Env, home: &Home, parts: &[Part]) -> Result<Self, Failure> {
         let open_files = allow_as_many_open_files_as_possible();
         tracing::info!(open_files, "open files allowed");
+        metrics::install();
+        metrics::watch_disk("data", home.root().to_owned());
         let env = &with_defaults(env, home)?;
         parts::check_all(env, parts)?;
         let log = engine(env)?;
@@ -142,10 +145,11 @@ impl Stack {
             stack.running.push((running, arbiter));
         }
         let coordination = coordinated::coordination(&env, &jwks_url)?;
+        stack.until_ready().await?;
+        // Nobody is sent to a service before it is ready; and identity, where it is one of them, vouches only then.
         if let Some(coordination) = &coordination {
             stack.join_services(coordination);
         }
-        stack.until_ready().await?;
         if parts.contains(&Part::Gateway) {
             stack.open_gateway(&env, home, upstreams, verifier, coordination).await?;
         }

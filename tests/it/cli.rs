@@ -24,6 +24,7 @@ fn a_wrong_configuration_is_one_line_that_names_the_variable() {
         ("ORDERS_FULFILMENT", "by owl"),
         ("INVENTORY_PORT", "70000"),
         ("DATABASE_URL", "mysql://localhost"),
+        ("VISCOUNT_FAULTS", "perhaps"),
         ("VISCOUNT_FAULT_INJECTION", "perhaps"),
     ] {
         let (code, said) = refused(&[(name, value)]);

@@ -186,7 +186,7 @@ fn started_in_any_order_everyone_becomes_ready() {
             let (mut running, mut everyone) = (Vec::new(), BTreeSet::new());
             for index in order {
                 let (group, parts, said) = groups[index];
-                let name = format!("{group}-{order:?}");
+                let name = format!("{group}-{}", order.map(|index| index.to_string()).concat());
                 let process = town.start(&name, parts);
                 town.until_said(&name, said).await;
                 everyone.extend(of(&process, parts));
@@ -194,7 +194,7 @@ fn started_in_any_order_everyone_becomes_ready() {
             }
             town.until_healthy(&everyone).await;
             // The gateway was told nothing of orders' port.
-            let product = town.processes.product_named(&format!("{order:?}")).await;
+            let product = town.processes.product_named(&order.map(|index| index.to_string()).concat()).await;
             let customer = town.processes.token("customer").await;
             eventually("an answer of orders through the gateway", || async {
                 let answer = town.orders(&customer).await.ok()?;
@@ -267,13 +267,14 @@ fn a_second_instance_gets_its_share_and_leaves_without_a_failed_request() {
 }
 
 #[test]
-fn limits_and_the_log_filter_change_while_everything_runs() {
+fn limits_the_log_filter_and_faults_change_while_everything_runs() {
     block_on(async {
         let postgres = durable_server().await;
         let town = Town::new(&postgres.admin_url()).await;
         let _coordination = town.start("coordination", &["coordination"]);
         let _identity = town.start("identity", &["identity"]);
-        let orders = town.start("orders", &["orders"]);
+        let faults = [("VISCOUNT_FAULTS", "1".to_owned())];
+        let orders = town.processes.start("orders", &["orders"], &faults);
         let gateway = town.start("gateway", &["gateway"]);
         let mut everyone = of(&orders, &["orders"]);
         everyone.extend(of(&gateway, &["gateway"]));
@@ -303,7 +304,9 @@ fn limits_and_the_log_filter_change_while_everything_runs() {
         };
         town.orders(&customer).await.unwrap();
         assert_eq!(lines(), 0, "requests are not logged by themselves");
-        assert_eq!(town.set("orders", &json!({"log_filter": "info"})).await, StatusCode::OK);
+        let settings =
+            json!({"log_filter": "info", "faults": [{"kind": "panic", "actor": "order", "every": 50}]});
+        assert_eq!(town.set("orders", &settings).await, StatusCode::OK);
         let since = Instant::now();
         eventually("a line for a request", || async {
             town.orders(&customer).await.ok()?;
@@ -311,6 +314,10 @@ fn limits_and_the_log_filter_change_while_everything_runs() {
         })
         .await;
         assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+
+        let faults = town.processes.http.get(format!("{}/v1/ops/faults", address("orders")));
+        let faults: Value = faults.bearer_auth(&town.admin).send().await.unwrap().json().await.unwrap();
+        assert_eq!(faults["items"][0]["every"], 50, "{faults}");
 
         let metrics = town.processes.http.get(format!("{}/metrics", address("orders"))).send().await.unwrap();
         let metrics = metrics.text().await.unwrap();

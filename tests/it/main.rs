@@ -4,6 +4,7 @@
 #[cfg(feature = "kafka")]
 mod broker;
 mod cli;
+mod collector;
 mod contention;
 #[cfg(feature = "kafka")]
 mod coordination;
@@ -27,6 +28,9 @@ mod registry;
 mod replicas;
 mod sockets;
 mod streams;
+mod supervision;
 mod top;
+mod traces;
 #[cfg(feature = "kafka")]
 mod unwelcome;
+mod why;

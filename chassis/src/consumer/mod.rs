@@ -18,6 +18,7 @@
 
 mod dead_letters;
 mod intake;
+mod lag;
 mod lanes;
 mod progress;
 mod redrive;
@@ -35,6 +36,7 @@ use viscount_contracts::{Envelope, Topic};
 use self::{
     dead_letters::DeadLetters,
     intake::Intake,
+    lag::Lag,
     lanes::{Item, Lanes},
     progress::{Partitions, Slot},
     redrive::Redrives,
@@ -119,6 +121,8 @@ impl ConsumerSpec {
 
 /// How often the place is saved at most while events flow.
 const SAVE_EVERY: Duration = Duration::from_millis(100);
+/// How often it is shown how far the consumer is behind.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// The consumer stopped and should be started again.
 #[derive(Debug, thiserror::Error)]
@@ -154,15 +158,16 @@ pub fn start<H: Handler>(
     supervisor.task(name, Restart::Permanent, move || {
         let (spec, pool, log, handler) = (spec.clone(), pool.clone(), log.clone(), Rc::new(factory()));
         async move {
-            let mut seldom = Seldom::default();
+            let (mut seldom, mut lag) = (Seldom::default(), Lag::new(&spec));
             // An outage is waited for, not escalated: only a panic or a refusal counts as a failure of the task.
             loop {
-                match run(&spec, &pool, &log, &handler).await {
+                match run(&spec, &pool, &log, &handler, &mut lag).await {
                     Err(error) if !error.is_away() => return Err(error),
                     Err(error) => {
                         if seldom.is_due() {
                             tracing::warn!(consumer = spec.consumer, topic = %spec.topic, %error, "consumer pauses");
                         }
+                        lag.age();
                         time::sleep(pause_after(&error).mul_f64(rand::random_range(0.5..1.5))).await;
                     }
                     Ok(never) => match never {},
@@ -185,6 +190,7 @@ async fn run<H: Handler>(
     pool: &PgPool,
     log: &Arc<dyn EventLog>,
     handler: &Rc<H>,
+    lag: &mut Lag,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = spec.labels();
     let mut dead = DeadLetters::unknown();
@@ -207,6 +213,8 @@ async fn run<H: Handler>(
     let mut leaving: Option<Revoked> = None;
     let mut saver = time::interval(SAVE_EVERY);
     saver.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut looks = time::interval(SHOW_EVERY);
+    looks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let handled = histogram!(crate::metrics::CONSUMER_HANDLE_SECONDS, &labels);
     let age = histogram!(crate::metrics::CONSUMER_EVENT_AGE_SECONDS, &labels);
     let read = gauge!(crate::metrics::CONSUMER_READ_POSITION, &labels);
@@ -271,6 +279,7 @@ async fn run<H: Handler>(
                 looked => looked?,
             },
             () = until(overdue), if overdue.is_some() => {}
+            _ = looks.tick() => lag.show(&work.partitions, log.newest(spec.topic)),
         }
     }
 }
@@ -322,7 +331,7 @@ impl<H: Handler> Work<'_, H> {
             if self.dead.holds(event.key) && !self.lanes.is_busy(event.key) {
                 patiently(self.spec, async || self.dead.park(self.pool, self.spec, &event).await).await?;
             } else {
-                let slot = self.partitions.begin(partition, offset);
+                let slot = self.partitions.begin(partition, offset, event.occurred_at);
                 self.lanes.push(Item { slot, event });
             }
         }

@@ -1,10 +1,13 @@
 //! How far a consumer has come: the contiguous finished prefix of each partition.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 
 /// Which offsets of a partition are in hand. Everything read and not in hand is done.
 struct Progress {
-    open: BTreeSet<i64>,
+    /// With when they happened.
+    open: BTreeMap<i64, Timestamp>,
     /// How many of those in hand will stay so.
     abandoned: usize,
     read: i64,
@@ -13,15 +16,15 @@ struct Progress {
 
 impl Progress {
     fn new(start: i64) -> Self {
-        Self { open: BTreeSet::new(), abandoned: 0, read: start, saved: start }
+        Self { open: BTreeMap::new(), abandoned: 0, read: start, saved: start }
     }
 
     fn open(&self) -> usize {
         self.open.len()
     }
 
-    fn begin(&mut self, position: i64) {
-        self.open.insert(position);
+    fn begin(&mut self, position: i64, occurred_at: Timestamp) {
+        self.open.insert(position, occurred_at);
         self.read = self.read.max(position);
     }
 
@@ -33,9 +36,14 @@ impl Progress {
         self.open.remove(&position);
     }
 
-    /// The end of the finished prefix, when it has moved since it was last saved.
+    /// The end of the finished prefix.
+    fn finished(&self) -> i64 {
+        self.open.first_key_value().map_or(self.read, |(oldest, _)| oldest - 1)
+    }
+
+    /// The same, when it has moved since it was last saved.
     fn unsaved(&self) -> Option<i64> {
-        let finished = self.open.first().map_or(self.read, |oldest| oldest - 1);
+        let finished = self.finished();
         (finished > self.saved).then_some(finished)
     }
 
@@ -74,10 +82,10 @@ impl Partitions {
     }
 
     /// An event that is taken in hand.
-    pub(super) fn begin(&mut self, partition: i32, offset: i64) -> Slot {
+    pub(super) fn begin(&mut self, partition: i32, offset: i64, occurred_at: Timestamp) -> Slot {
         let mut slot = Slot { partition, turn: 0, offset };
         if let Some((_, turn, progress)) = self.known.iter_mut().find(|(known, ..)| *known == partition) {
-            progress.begin(offset);
+            progress.begin(offset, occurred_at);
             slot.turn = *turn;
         }
         slot
@@ -131,6 +139,14 @@ impl Partitions {
         self.known.retain(|(partition, ..)| !partitions.contains(partition));
     }
 
+    /// For each partition the end of its finished prefix, and when the oldest event happened that is in hand.
+    pub(super) fn standing(&self) -> impl Iterator<Item = (i32, i64, Option<Timestamp>)> {
+        self.known.iter().map(|(partition, _, progress)| {
+            let oldest = progress.open.first_key_value().map(|(_, occurred_at)| *occurred_at);
+            (*partition, progress.finished(), oldest)
+        })
+    }
+
     pub(super) fn has_unsaved(&self) -> bool {
         self.known.iter().any(|(.., progress)| progress.unsaved().is_some())
     }
@@ -167,7 +183,7 @@ mod tests {
             let mut open = Vec::new();
             for (position, wanted) in (1..).zip(&wanted) {
                 if *wanted {
-                    progress.begin(position);
+                    progress.begin(position, Timestamp::UNIX_EPOCH);
                     open.push(position);
                 } else {
                     progress.skip(position);
@@ -195,7 +211,8 @@ mod tests {
     fn what_is_left_over_from_an_earlier_turn_counts_no_more() {
         let mut partitions = Partitions::default();
         partitions.add(3, 9);
-        let (first, second) = (partitions.begin(3, 10), partitions.begin(3, 11));
+        let at = Timestamp::UNIX_EPOCH;
+        let (first, second) = (partitions.begin(3, 10, at), partitions.begin(3, 11, at));
         partitions.abandon(second);
         assert!(!partitions.are_idle(&[3]), "the first is being handled");
         partitions.done(first);
@@ -203,7 +220,7 @@ mod tests {
         assert_eq!(partitions.unsaved(), [(3, 10)], "what was abandoned is not done");
         partitions.remove(&[3]);
         partitions.add(3, 10);
-        let again = partitions.begin(3, 11);
+        let again = partitions.begin(3, 11, at);
         partitions.done(second);
         assert_eq!(partitions.unsaved(), []);
         partitions.done(again);

@@ -38,11 +38,6 @@ pub use settings::{LogFilterSetting, Setting, follow_settings};
 pub use token::TokenSource;
 pub use wire::{HealthState, Instance, Registration, Settings};
 
-/// Gauge: the version of the live settings in force, 0 for none. Label `service` (`all` for those of everyone).
-pub const CONFIG_VERSION: &str = "config_version";
-/// Gauge: 1 while coordination lists this instance, as far as the instance knows. Label `service`.
-pub const REGISTERED: &str = "coordination_registered";
-
 /// How a process meets coordination. Cheap to clone; all services of a process share one.
 #[derive(Clone)]
 pub struct Coordination {

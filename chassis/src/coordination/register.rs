@@ -12,11 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 use viscount_actors::{Restart, Supervisor};
 
+use super::Coordination;
 use super::client::{Client, Failure};
 use super::pause::Pauses;
 use super::wire::Registration;
-use super::{Coordination, REGISTERED};
 use crate::http::Health;
+use crate::metrics::COORDINATION_REGISTERED;
 use crate::seldom::Seldom;
 
 /// How long a good-bye may take, the call in progress included.
@@ -54,7 +55,7 @@ struct Standing(Arc<Mutex<Option<Result<(), String>>>>);
 
 impl Standing {
     fn set(&self, service: &'static str, now: Result<(), String>) {
-        gauge!(REGISTERED, "service" => service).set(if now.is_ok() { 1.0 } else { 0.0 });
+        gauge!(COORDINATION_REGISTERED, "service" => service).set(if now.is_ok() { 1.0 } else { 0.0 });
         *self.0.lock() = Some(now);
     }
 

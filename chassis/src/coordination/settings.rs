@@ -11,11 +11,11 @@ use metrics::gauge;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::CONFIG_VERSION;
 use super::client::{Client, Failure};
 use super::pause::Pauses;
 use super::wire::Settings;
 use crate::http::Health;
+use crate::metrics::CONFIG_VERSION;
 use crate::seldom::Seldom;
 use crate::telemetry::log_filter;
 

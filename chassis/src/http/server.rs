@@ -21,6 +21,7 @@ use viscount_actors::Supervisor;
 
 use super::connections::Connections;
 use super::dead_letters;
+use super::explain;
 use super::extract::{Limits, actix_configs};
 use super::faults;
 use super::health::Health;
@@ -29,6 +30,7 @@ use super::ops::{self, Ops};
 use super::routes::Routes;
 use super::supervision::{self, Tree};
 use super::takeover::{Closing, upgrades};
+use super::websocket;
 use crate::auth::Verifier;
 use crate::telemetry;
 use crate::thread_name::name_this_thread;
@@ -172,8 +174,8 @@ impl fmt::Debug for HttpHandle {
 }
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
-/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/faults`,
-/// `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/explain`,
+/// `/v1/ops/faults`, `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
 pub fn serve(
     mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -183,6 +185,7 @@ pub fn serve(
     if letters.is_some() {
         spec.openapi.merge(dead_letters::Document::openapi());
     }
+    spec.openapi.merge(explain::Document::openapi());
     spec.openapi.merge(supervision::Document::openapi());
     let has_faults = spec.supervisor.faults().are_allowed();
     if has_faults {
@@ -216,8 +219,10 @@ pub fn serve(
             .app_data(verifier.clone())
             .app_data(routes.clone())
             .app_data(Closing::new(closes.clone()))
+            .app_data(websocket::Figures::of(service))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
+            .configure(explain::configure)
             .configure(|app| supervision::configure(app, tree.clone()))
             .configure(|app| {
                 if has_faults {

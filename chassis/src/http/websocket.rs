@@ -1,10 +1,12 @@
 //! Websockets (RFC 6455), for servers that talk and clients that listen.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use futures_util::{SinkExt, StreamExt};
+use metrics::{Counter, Gauge, counter, gauge};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -13,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::takeover::{TakenOver, take_over};
+use crate::metrics::{WEBSOCKET_BYTES_TOTAL, WEBSOCKET_CONNECTIONS, WEBSOCKET_FRAMES_TOTAL};
 use crate::problem::Problem;
 
 /// What is read at once. The usual 128 KiB are for clients that have something to say.
@@ -29,6 +32,46 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// An open websocket.
 pub struct WebSocket {
     inner: WebSocketStream<TcpStream>,
+    figures: Rc<Figures>,
+}
+
+/// What websockets of a port count. One per thread that serves.
+pub(super) struct Figures {
+    open: Gauge,
+    frames: [Counter; 2],
+    bytes: [Counter; 2],
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    In,
+    Out,
+}
+
+impl Figures {
+    pub(super) fn of(service: &'static str) -> Rc<Self> {
+        let both = ["in", "out"];
+        Rc::new(Self {
+            open: gauge!(WEBSOCKET_CONNECTIONS, "service" => service),
+            frames: both.map(
+                |direction| counter!(WEBSOCKET_FRAMES_TOTAL, "service" => service, "direction" => direction),
+            ),
+            bytes: both.map(
+                |direction| counter!(WEBSOCKET_BYTES_TOTAL, "service" => service, "direction" => direction),
+            ),
+        })
+    }
+
+    fn count(&self, direction: Direction, message: &Message) {
+        self.frames[direction as usize].increment(1);
+        self.bytes[direction as usize].increment(message.len() as u64);
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        self.figures.open.decrement(1.0);
+    }
 }
 
 /// Why a websocket is closed.
@@ -76,6 +119,8 @@ where
         answer.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
     let mut answer = HttpResponse::from(answer.finish()).map_into_boxed_body();
+    // Without a port around it (in a test), nobody counts.
+    let figures = request.app_data::<Rc<Figures>>().cloned().unwrap_or_else(|| Figures::of("none"));
     take_over(&mut answer, async move |TakenOver { stream, read }: TakenOver| {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
@@ -84,7 +129,8 @@ where
             .max_message_size(Some(MOST))
             .max_frame_size(Some(MOST));
         let inner = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
-        run(WebSocket { inner }).await;
+        figures.open.increment(1.0);
+        run(WebSocket { inner, figures }).await;
     });
     Ok(answer)
 }
@@ -92,7 +138,11 @@ where
 impl WebSocket {
     /// Until the client says something, whatever it is; pings are answered. Dropping the future loses nothing.
     pub async fn heard(&mut self) -> Result<(), Gone> {
-        match self.inner.next().await {
+        let heard = self.inner.next().await;
+        if let Some(Ok(message)) = &heard {
+            self.figures.count(Direction::In, message);
+        }
+        match heard {
             Some(Ok(Message::Close(_))) | None => Err(Gone),
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => {
@@ -118,6 +168,7 @@ impl WebSocket {
     }
 
     async fn say(&mut self, message: Message) -> Result<(), NotTold> {
+        self.figures.count(Direction::Out, &message);
         match timeout(SEND, self.inner.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(NotTold::Gone),

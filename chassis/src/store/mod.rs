@@ -11,9 +11,11 @@
 mod batch;
 mod committer;
 mod database;
+pub(crate) mod figures;
 mod pace;
 mod read;
 pub(crate) mod session;
+mod spans;
 
 #[cfg(feature = "kafka")]
 pub(crate) use batch::AROUND;

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use sqlx::PgPool;
 use uuid::Uuid;
-use viscount_actors::{Intensity, Supervisor};
+use viscount_actors::{AskError, Intensity, Supervisor};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec, HandleError, Handler},
     dead_letters::{self, Filter, Letter, State},
@@ -32,6 +32,8 @@ pub struct Ledger {
     deadly: Arc<Mutex<Option<(Uuid, i32)>>>,
     /// How often somebody began on the deadly one.
     struck: Arc<AtomicUsize>,
+    /// Whoever handles anything is quarantined.
+    away: Arc<Mutex<bool>>,
 }
 
 impl Ledger {
@@ -40,7 +42,13 @@ impl Ledger {
             .execute(pool)
             .await
             .unwrap();
-        Self { pool: pool.clone(), poison: Arc::default(), deadly: Arc::default(), struck: Arc::default() }
+        Self {
+            pool: pool.clone(),
+            poison: Arc::default(),
+            deadly: Arc::default(),
+            struck: Arc::default(),
+            away: Arc::default(),
+        }
     }
 
     /// What had an effect of this key, in the order in which it had.
@@ -75,6 +83,9 @@ impl Handler for Ledger {
         async move {
             let it = (event.key, event.version);
             event.decode::<OrderCompleted>().map_err(|problem| HandleError::Poison(problem.to_string()))?;
+            if *ledger.away.lock() {
+                return Err(AskError::Quarantined { kind: "stock", id: "7".into() }.into());
+            }
             if ledger.poison.lock().contains(&it) {
                 return Err(HandleError::Poison("cannot be".into()));
             }
@@ -153,6 +164,31 @@ fn a_redrive_finishes_its_key_in_order_in_the_middle_of_traffic() {
         // The key is free again: nothing stays parked.
         publish(&bed, &[sick], 21..=25).await;
         ledger.until(sick, 1..=25).await;
+        ledger.until_no_letters().await;
+    });
+}
+
+#[test]
+fn what_is_meant_for_one_in_quarantine_is_set_aside_at_once_and_goes_back_in_order_when_it_is_released() {
+    run(async {
+        let bed = Bed::start().await;
+        let (one, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let (tree, ledger) = (tree(), Ledger::open(&bed.pool).await);
+        *ledger.away.lock() = true;
+        consume(&bed, &tree, &ledger);
+        publish(&bed, &[one, other], 1..=3).await;
+        eventually(|| async { (rows(&bed.pool).await == 6).then_some(()) }).await;
+        let letters = dead_letters::list(&bed.pool, &Filter::default(), 10).await.unwrap();
+        let told: Vec<_> = letters.iter().map(|it| (it.version, it.attempts, it.parked)).collect();
+        assert_eq!(told, [(1, 1, 2), (1, 1, 2)], "once, and the others of its key wait");
+
+        let words = AskError::quarantined("stock", "7");
+        assert_eq!(letters[0].error, words);
+        *ledger.away.lock() = false;
+        assert_eq!(dead_letters::redrive_set_aside(&bed.pool, "quarantined: stock 8", "8").await.unwrap(), 0);
+        assert_eq!(dead_letters::redrive_set_aside(&bed.pool, &words, "7").await.unwrap(), 6);
+        ledger.until(one, 1..=3).await;
+        ledger.until(other, 1..=3).await;
         ledger.until_no_letters().await;
     });
 }

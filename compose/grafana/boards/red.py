@@ -27,6 +27,15 @@ BOARD.graph("Calls to others", "Attempts of guarded calls that did not succeed, 
     [query('sum by (name, outcome) (rate(resilience_calls_total{outcome!="success",<I>}[<R>]))', "{{name}} {{outcome}}")],
     thresholds=limits((1, WARNING)), to=[("gateway",)])
 
+BOARD.row("Who is there")
+BOARD.graph("Instances", "Instances that have registered with coordination, by how they answer when it asks whether they are ready.", "none",
+    [query("max by (health) (coordination_instances{<I>})", "{{health}}")], stack=True, to=[("gateway",)])
+BOARD.graph("Coming and going", "Instances that came, moved or went: left by themselves, or expired because they no longer reported.", "ops",
+    [query("sum by (outcome) (rate(coordination_registrations_total{<I>}[<R>]))", "{{outcome}}")], to=[("supervision",)])
+BOARD.graph("Questions to instances", "What came of asking instances whether they are ready, and who waits for news.", "none",
+    [query("sum by (outcome) (rate(coordination_probes_total{<I>}[<R>]))", "{{outcome}} a second"),
+     query("sum(coordination_waiting_requests{<I>})", "wait for news")])
+
 BOARD.row("Processes. Services that share one, as in viscount up, share these figures")
 BOARD.graph("CPU", "Cores in use.", "none",
     [query("rate(process_cpu_seconds_total{<I>}[<R>])", "{{instance}}")])

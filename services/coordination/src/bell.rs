@@ -4,17 +4,17 @@
 //! may be lost, when that connection breaks for example: so whoever waits also looks by itself every few seconds, and a
 //! wake-up says no more than that it is worth looking.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use metrics::gauge;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, broadcast},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use viscount_chassis::http::Closing;
 
-use crate::{NAME, metrics as names, refusal::Refusal};
+use crate::{metrics as names, refusal::Refusal};
 
 /// The channel that the triggers use.
 const CHANNEL: &str = "coordination";
@@ -22,6 +22,8 @@ const CHANNEL: &str = "coordination";
 const MOST: usize = 512;
 /// Changes that a waiter may be behind before it is woken for nothing.
 const BEHIND: usize = 64;
+/// How long until a database that is away is asked again.
+const AGAIN: Duration = Duration::from_millis(700);
 /// How long a waiter trusts in being woken.
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -68,15 +70,29 @@ impl Bell {
         })
     }
 
-    /// Listens for as long as the service lives, and rings. Run as a supervised task.
-    pub async fn listen(self, pool: PgPool) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&pool).await?;
+    /// Listens for as long as the service lives, and rings. Run as a supervised task. A database that is away is waited
+    /// for: that is no fault of this task.
+    pub async fn listen(self, pool: PgPool) -> Result<(), Infallible> {
+        let mut told = false;
+        loop {
+            let Err(error) = self.hear(&pool, &mut told).await else { continue };
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(%error, "changes are not heard of now; those who wait look by themselves");
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Rings until the connection cannot be had any more.
+    async fn hear(&self, pool: &PgPool, told: &mut bool) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(CHANNEL).await?;
         loop {
-            match listener.try_recv().await? {
-                Some(change) => self.ring(change.payload()),
-                // The connection broke, and is there again: nobody knows what was missed.
-                None => self.ring(""),
+            // Nobody knows what was missed before.
+            *told = false;
+            self.ring("");
+            while let Some(change) = listener.try_recv().await? {
+                self.ring(change.payload());
             }
         }
     }
@@ -113,13 +129,13 @@ struct Counted;
 
 impl Counted {
     fn new() -> Self {
-        gauge!(names::WAITING, "service" => NAME).increment(1.0);
+        gauge!(names::WAITING).increment(1.0);
         Self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        gauge!(names::WAITING, "service" => NAME).decrement(1.0);
+        gauge!(names::WAITING).decrement(1.0);
     }
 }

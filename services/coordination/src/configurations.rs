@@ -10,7 +10,6 @@ use viscount_chassis::{
 use viscount_contracts::UserId;
 
 use crate::{
-    NAME,
     domain::{ServiceName, Settings},
     metrics::CONFIGURATIONS,
     refusal::Refusal,
@@ -83,7 +82,7 @@ impl Configurations {
             };
             match self.committer.commit(entry).await {
                 Ok(_) => {
-                    counter!(CONFIGURATIONS, "service" => NAME).increment(1);
+                    counter!(CONFIGURATIONS).increment(1);
                     tracing::info!(of = service.as_str(), version = version + 1, "settings replaced");
                     return Ok(configuration);
                 }

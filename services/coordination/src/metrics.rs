@@ -1,14 +1,17 @@
-//! Names of this service's own metrics. All carry the label `service`.
+//! The names of this service's own metrics. Labels are outcomes, never names that clients choose.
 
-/// Registered instances: `coordination_instances{health}`, a gauge.
-pub const INSTANCES: &str = "coordination_instances";
-/// Instances that came or went: `coordination_registrations_total{outcome}`, `registered`, `left` or `expired`.
-pub const REGISTRATIONS: &str = "coordination_registrations_total";
-/// Questions to instances: `coordination_probes_total{outcome}`, `well` or `failed`.
-pub const PROBES: &str = "coordination_probes_total";
-/// Requests that wait for a change, a gauge.
-pub const WAITING: &str = "coordination_waiting_requests";
-/// Locks asked for: `coordination_locks_total{outcome}`, `taken`, `held` (by another) or `full`.
-pub const LOCKS: &str = "coordination_locks_total";
-/// Settings replaced.
-pub const CONFIGURATIONS: &str = "coordination_configurations_total";
+use viscount_chassis::metrics::Label;
+
+viscount_chassis::metrics::list! {
+    INSTANCES = gauge("coordination_instances", [Label("health", "`unknown`, `healthy` or `unhealthy`")],
+        "Registered instances, counted in the database every five seconds. Each replica tells the same: take the maximum.");
+    REGISTRATIONS = counter("coordination_registrations_total", [Label("outcome", "`registered`, `left` or `expired`")],
+        "Instances that came, moved or went.");
+    PROBES = counter("coordination_probes_total", [Label("outcome", "`well` or `failed`")],
+        "Questions to instances how they are.");
+    WAITING = gauge("coordination_waiting_requests", [], "Requests that wait for news or for a lock.");
+    LOCKS = counter("coordination_locks_total",
+        [Label("outcome", "`taken`, `held` (by another), `full` (too many names) or `failed`")],
+        "Locks asked for.");
+    CONFIGURATIONS = counter("coordination_configurations_total", [], "Settings replaced.");
+}

@@ -1,5 +1,7 @@
 //! Which instances run: registration, leases, the end.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use metrics::{counter, gauge};
 use sqlx::PgPool;
@@ -9,7 +11,6 @@ use viscount_chassis::{
 };
 
 use crate::{
-    NAME,
     domain::{Health, InstanceId, Registration},
     metrics::{INSTANCES, REGISTRATIONS},
     refusal::Refusal,
@@ -18,6 +19,8 @@ use crate::{
 
 /// Instances at once.
 const MOST: i64 = 1_000;
+/// When nobody has looked for leases that are over for so long, nobody could renew one.
+const UNWATCHED: Duration = Duration::from_secs(5);
 /// How often a change is decided again when another replica was faster.
 const TRIES: usize = 8;
 
@@ -80,7 +83,7 @@ impl Registry {
             let projection = Projection::Registered(Box::new(told.clone()), version);
             match self.commit(events, projection).await {
                 Ok(()) => {
-                    counter!(REGISTRATIONS, "service" => NAME, "outcome" => "registered").increment(1);
+                    counter!(REGISTRATIONS, "outcome" => "registered").increment(1);
                     let (service, address) = (told.service.as_str(), told.address.as_str());
                     tracing::info!(instance = %told.id, of = service, address, "instance registered");
                     let Some(instance) = store::find(&self.pool, told.id).await? else { continue };
@@ -98,7 +101,7 @@ impl Registry {
         store::renew(&self.pool, id).await?.ok_or(Refusal::UnknownInstance)
     }
 
-    /// One instance whose lease is good.
+    /// One registered instance.
     pub async fn find(&self, id: InstanceId) -> Result<Instance, Refusal> {
         let found = store::find(&self.pool, id).await?.filter(|instance| !instance.expired);
         found.ok_or(Refusal::UnknownInstance)
@@ -117,6 +120,13 @@ impl Registry {
 
     /// Ends registrations whose lease is over; how many there were.
     pub async fn sweep(&self, at_most: i64) -> Result<usize, Refusal> {
+        let renewed = store::watch(&self.pool, UNWATCHED).await?;
+        if renewed > 0 {
+            tracing::info!(
+                instances = renewed,
+                "leases could not be renewed for a while: all are good for their time again"
+            );
+        }
         let expired = store::claim_expired(&self.pool, at_most).await?;
         let ends = expired.iter().map(|instance| self.end(instance, "expired"));
         for ended in futures_util::future::join_all(ends).await {
@@ -144,7 +154,7 @@ impl Registry {
         let counts = store::by_health(&self.pool).await?;
         for health in [Health::Unknown, Health::Healthy, Health::Unhealthy] {
             let count = counts.iter().find(|(of, _)| *of == health.as_str()).map_or(0, |(_, count)| *count);
-            gauge!(INSTANCES, "service" => NAME, "health" => health.as_str()).set(count as f64);
+            gauge!(INSTANCES, "health" => health.as_str()).set(count as f64);
         }
         Ok(())
     }
@@ -154,7 +164,7 @@ impl Registry {
         let event = NewEvent::new(instance.id.uuid(), instance.version + 1, &event, Timestamp::now());
         match self.commit(vec![event], Projection::Gone(instance.id)).await {
             Ok(()) => {
-                counter!(REGISTRATIONS, "service" => NAME, "outcome" => reason).increment(1);
+                counter!(REGISTRATIONS, "outcome" => reason).increment(1);
                 let (service, address) = (&instance.service, &instance.address);
                 tracing::info!(instance = %instance.id, of = service, address, reason, "instance is gone");
                 Ok(true)

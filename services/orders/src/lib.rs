@@ -18,6 +18,7 @@
 //! ├── boot               migrates, loads the price book, starts the rest
 //! ├── stream-hub         hands each event to those who watch its order
 //! ├── price-book         follows the catalogue, where replicas share the work
+//! ├── counts             shows how many orders wait
 //! ├── deadlines          cancels what has waited too long
 //! └── consume-catalog, consume-inventory, consume-payments
 //! ```
@@ -26,6 +27,7 @@ mod actors;
 mod book;
 mod config;
 pub mod domain;
+mod explain;
 mod http;
 mod ingress;
 pub mod metrics;
@@ -40,6 +42,7 @@ use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -119,6 +122,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         idempotency,
         tickets: Tickets::new(pool.clone()),
     });
+    let (noted, deadlines, policy) = (pool.clone(), config.deadlines, config.policy);
+    let reads = &[Topic::Catalog, Topic::Inventory, Topic::Payments];
+    let explain = Explain::of(NAME, reads, &pool, &platform.log)
+        .noting(move |key| explain::notes(noted.clone(), key, deadlines, policy))
+        .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -134,10 +142,14 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log, deadlines) = (supervisor.clone(), platform.log.clone(), config.deadlines);
+    let policy = config.policy;
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (book, committer, router, orders) =
@@ -147,6 +159,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             book.load(&pool).await?;
             let told = log.clone();
             tree.task("stream-hub", Restart::Permanent, move || follow.clone().follow(told.clone()));
+            let (counted, fulfilment) = (orders.clone(), policy.fulfilment);
+            tree.task("counts", Restart::Permanent, move || actors::count_open(counted.clone(), fulfilment));
             let overdue = router.clone();
             tree.task("deadlines", Restart::Permanent, move || {
                 actors::cancel_overdue(orders.clone(), overdue.clone(), deadlines)

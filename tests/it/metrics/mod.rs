@@ -1,5 +1,7 @@
 //! What is measured: each metric is listed once, and shown as it is listed.
 
+mod exposition;
+mod live;
 mod reference;
 
 use std::{collections::BTreeSet, fs, path::Path};

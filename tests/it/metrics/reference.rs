@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use viscount_chassis::metrics::Metric;
 
 /// The lists, with what they are lists of.
-pub const LISTS: [(&str, &str, &[Metric]); 8] = [
+pub const LISTS: [(&str, &str, &[Metric]); 9] = [
     ("Gateway", "gateway/src/metrics.rs", viscount_gateway::metrics::ALL),
     ("Every service", "chassis/src/metrics.rs", viscount_chassis::metrics::ALL),
     ("Actors", "actors/src/metrics.rs", viscount_chassis::metrics::ACTORS),
@@ -14,6 +14,7 @@ pub const LISTS: [(&str, &str, &[Metric]); 8] = [
     ("Payments", "services/payments/src/metrics.rs", viscount_payments::metrics::ALL),
     ("Catalog", "services/catalog/src/metrics.rs", viscount_catalog::metrics::ALL),
     ("Identity", "services/identity/src/metrics.rs", viscount_identity::metrics::ALL),
+    ("Coordination", "services/coordination/src/metrics.rs", viscount_coordination::metrics::ALL),
 ];
 
 /// Every metric.
@@ -39,8 +40,9 @@ exemplars, where `Accept` names `application/openmetrics-text`, else the older t
   seconds are 0.5, 1, 2.5, 5, 10, 25, 50, 100, 200, 250 and 500 milliseconds, and 1, 2.5, 5, 10 and 30 seconds; those of
   everything else powers of two up to 1,024, then 4,096, 16,384 and 65,536.
 - An exemplar is the id of the trace of the latest request in its bucket, while traces are exported.
-- A rendering is shared by all who ask within twenty times the time that it took, at most a second: scraping costs at most
-  a twentieth of a core, however many scrape. See `metrics_render_seconds`.
+- Who asks gets what is true then or a moment later. All who ask at the same time are answered together, and after each
+  answer comes a rest of twenty times what it took (three seconds at the most): scraping takes a twentieth of a core at the
+  most, however many scrape. See `metrics_render_seconds`.
 ";
 
 /// The document.

@@ -67,7 +67,7 @@ impl<'a> Load<'a> {
         let seen = watch(&self.platform.url, &self.buyer, &order, 0, usize::MAX).await.unwrap();
         assert!(seen.ended);
         for step in 0..2 {
-            let part = json!({"amount": 100, "currency": "GBP"});
+            let part = json!({"amount": {"amount": 100, "currency": "GBP"}});
             let path = format!("/v1/orders/{order}/refund");
             let key = Uuid::now_v7().to_string();
             let asked = self.platform.post(&path, &self.buyer, &key, &part).await.unwrap();
@@ -98,7 +98,8 @@ impl<'a> Load<'a> {
             let refused = http.get(format!("{url}/v1/orders")).send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
             let orders = self.platform.service("orders");
-            let refused = http.get(format!("{orders}/v1/orders")).bearer_auth("nonsense").send().await.unwrap();
+            let refused =
+                http.get(format!("{orders}/v1/orders")).bearer_auth("nonsense").send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
         }
     }
@@ -107,7 +108,8 @@ impl<'a> Load<'a> {
     pub async fn dead_letter(&self) -> String {
         let order = self.place(1, "tok_visa").await;
         self.ends(&order, "completed").await;
-        let customer = self.platform.get(&format!("/v1/orders/{order}"), &self.buyer).await["customer_id"].clone();
+        let customer =
+            self.platform.get(&format!("/v1/orders/{order}"), &self.buyer).await["customer_id"].clone();
         let customer = customer.as_str().unwrap();
         let forbid = format!(
             "alter table orders add constraint unwanted check (status <> 'validated' or customer_id <> '{customer}') not valid"
@@ -124,19 +126,29 @@ impl<'a> Load<'a> {
         self.ends(order, "completed").await;
     }
 
-    /// Sets a fault in a service.
-    pub async fn fault(&self, service: &str, fault: &Value) {
-        let path = format!("/v1/ops/faults?service={service}");
-        let set = self.platform.post(&path, &self.admin, "-", fault).await.unwrap();
-        assert_eq!(set.status(), StatusCode::CREATED, "{}", set.text().await.unwrap());
+    /// Sets a fault in orders; its id takes it back.
+    pub async fn fault(&self, fault: &Value) -> String {
+        let path = "/v1/ops/faults?service=orders";
+        let set = self.platform.post(path, &self.admin, "-", fault).await.unwrap();
+        assert_eq!(set.status(), StatusCode::CREATED);
+        set.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
     }
 
-    /// An order that falls whenever it is touched, until it is in quarantine.
-    pub async fn sick_order(&self) -> String {
+    /// Takes a fault back.
+    pub async fn clear(&self, fault: &str) {
+        let url = format!("{}/v1/ops/faults/{fault}?service=orders", self.platform.url);
+        let cleared = self.platform.http.delete(url).bearer_auth(&self.admin).send().await.unwrap();
+        assert_eq!(cleared.status(), StatusCode::NO_CONTENT);
+    }
+
+    /// A completed order to which such a thing happens whenever it is touched, and the fault's id.
+    pub async fn order_with(&self, mut fault: Value) -> (String, String) {
         let order = self.place(1, "tok_visa").await;
         self.ends(&order, "completed").await;
-        self.fault("orders", &json!({"kind": "panic", "actor": "order", "entity": order})).await;
-        order
+        fault["actor"] = "order".into();
+        fault["entity"] = order.as_str().into();
+        let fault = self.fault(&fault).await;
+        (order, fault)
     }
 
     /// Touches an order; whatever comes of it is not looked at.
@@ -145,17 +157,13 @@ impl<'a> Load<'a> {
         let _ = self.platform.post(&path, &self.buyer, &Uuid::now_v7().to_string(), &json!({})).await;
     }
 
-    /// No more faults; whoever is in quarantine goes on.
-    pub async fn heal(&self, order: &str) {
-        let url = &self.platform.url;
-        let clear = self.platform.http.delete(format!("{url}/v1/ops/faults?service=orders"));
-        let cleared = clear.bearer_auth(&self.admin).send().await.unwrap();
-        assert_eq!(cleared.status(), StatusCode::OK);
+    /// Lets an order out of quarantine.
+    pub async fn release(&self, order: &str) {
         let actors = self.platform.get("/v1/ops/actors?service=orders", &self.admin).await;
-        let path = path_of(&actors["tree"], "order").unwrap();
-        let release = json!({"path": path, "id": order});
-        let freed = self.platform.post("/v1/ops/actors/release?service=orders", &self.admin, "-", &release).await;
-        assert_eq!(freed.unwrap().status(), StatusCode::OK);
+        let release = json!({"path": path_of(&actors["tree"], "order").unwrap(), "id": order});
+        let path = "/v1/ops/actors/release?service=orders";
+        let freed = self.platform.post(path, &self.admin, "-", &release).await.unwrap();
+        assert_eq!(freed.status(), StatusCode::OK);
     }
 }
 

@@ -28,18 +28,17 @@ pub fn programs(test: &str) -> Option<PathBuf> {
         return Some(folder.into());
     }
     let on_the_path = env::var_os("PATH").and_then(|path| {
-        env::split_paths(&path).find(|folder| {
-            ["prometheus", "promtool"].iter().all(|program| folder.join(program).is_file())
-        })
+        env::split_paths(&path)
+            .find(|folder| ["prometheus", "promtool"].iter().all(|program| folder.join(program).is_file()))
     });
     Some(on_the_path.unwrap_or_else(fetched))
 }
 
 /// Debian's package, unpacked.
 fn fetched() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        env::var_os("HOME").map(|home| Path::new(&home).join(".cache"))
-    });
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let cache = cache.unwrap_or_else(env::temp_dir).join("viscount");
     let place = cache.join("prometheus");
     let bin = place.join("usr/bin");
@@ -155,7 +154,8 @@ impl Prometheus {
 
     /// Waits until one fires.
     pub async fn until_firing(&self, name: &str) -> Value {
-        eventually(&format!("the alert {name}"), || async { self.firing(name).await.into_iter().next() }).await
+        eventually(&format!("the alert {name}"), || async { self.firing(name).await.into_iter().next() })
+            .await
     }
 
     async fn ask(&self, path: &str, asked: &[(&str, &str)]) -> Result<Value, String> {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 /// One query, and where it is from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Asked {
     pub from: String,
     pub query: String,

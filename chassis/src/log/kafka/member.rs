@@ -1,8 +1,9 @@
 //! A member of a consumer group.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use metrics::{Gauge, gauge};
+use parking_lot::Mutex;
 use rdkafka::{
     Statistics, TopicPartitionList,
     client::ClientContext,
@@ -21,7 +22,10 @@ use super::{
     poller::{Poller, Polling, Shared},
     unavailable,
 };
-use crate::log::{BoxFuture, Deliveries, Delivery, LogError, Member, Place, Revoked, Subscription};
+use crate::{
+    log::{BoxFuture, Deliveries, Delivery, LogError, Member, Place, Revoked, Subscription},
+    metrics::CONSUMER_LAG_EVENTS,
+};
 
 /// How long what is being handled may take until its partition goes to another member.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -35,9 +39,15 @@ pub(super) fn join(inner: &Inner, member: &Member) -> Result<Subscription, LogEr
     let name = config.topic(topic);
     let shared = Arc::new(Shared::default());
     let gaps = Arc::new(Gaps::new(topic, Some(member.consumer), config.out_of_range));
-    let lag =
-        gauge!(crate::metrics::CONSUMER_LAG_EVENTS, "consumer" => member.consumer, "topic" => topic.name());
-    let context = Context { shared: shared.clone(), gaps: gaps.clone(), name: name.clone(), complaints, lag };
+    let context = Context {
+        shared: shared.clone(),
+        gaps: gaps.clone(),
+        name: name.clone(),
+        complaints,
+        consumer: member.consumer,
+        topic,
+        lags: Mutex::default(),
+    };
     let consumer: BaseConsumer<Context> =
         config.member(&group(member.consumer, topic)).create_with_context(context).map_err(unavailable)?;
     consumer.subscribe(&[&name]).map_err(unavailable)?;
@@ -94,17 +104,26 @@ struct Context {
     gaps: Arc<Gaps>,
     name: String,
     complaints: Complaints,
-    /// How many events of this member's partitions the group has not finished.
-    lag: Gauge,
+    consumer: &'static str,
+    topic: Topic,
+    /// How many events of each partition the group has not finished.
+    lags: Mutex<BTreeMap<i32, Gauge>>,
 }
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        let mut lags = self.lags.lock();
+        // The library also tells of -1, which is no partition.
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        // The library goes on telling what it knew last of partitions that are others' by now.
-        let ours = partitions.filter(|partition| partition.fetch_state == "active");
-        let lag: i64 = ours.map(lag).sum();
-        self.lag.set(lag as f64);
+        for partition in partitions.filter(|partition| partition.partition >= 0) {
+            // It goes on telling what it knew last of partitions that are others' by now.
+            let ours = partition.fetch_state == "active";
+            if ours || lags.contains_key(&partition.partition) {
+                let shown =
+                    lags.entry(partition.partition).or_insert_with(|| self.gauge(partition.partition));
+                shown.set(if ours { lag(partition) as f64 } else { 0.0 });
+            }
+        }
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -148,6 +167,14 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
+    fn gauge(&self, partition: i32) -> Gauge {
+        gauge!(
+            CONSUMER_LAG_EVENTS,
+            "service" => self.consumer, "consumer" => self.consumer, "topic" => self.topic.name(),
+            "partition" => partition.to_string(),
+        )
+    }
+
     /// Waits until the member has finished with them, unless they have been somebody else's for a while, or the member
     /// is gone.
     fn let_go(&self, partitions: Vec<i32>, lost: bool) {

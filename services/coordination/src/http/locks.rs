@@ -19,7 +19,6 @@ use super::{
     wire::{AcquireBody, LockBody, LockStateBody, RenewBody, TokenQuery},
 };
 use crate::{
-    NAME,
     bell::Woken,
     domain::{LockName, Owner},
     metrics::LOCKS,
@@ -75,7 +74,7 @@ pub async fn acquire(
         Err(Refusal::Held { .. }) => "held",
         Err(_) => "failed",
     };
-    counter!(LOCKS, "service" => NAME, "outcome" => outcome).increment(1);
+    counter!(LOCKS, "outcome" => outcome).increment(1);
     Ok(HttpResponse::Created().json(LockBody::from(taken?)))
 }
 

@@ -12,7 +12,6 @@ use reqwest::{Client, redirect};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::{
-    NAME,
     domain::probed,
     metrics::PROBES,
     registry::Registry,
@@ -20,7 +19,7 @@ use crate::{
 };
 
 /// How often the database is asked who is due.
-const ROUND: Duration = Duration::from_millis(250);
+const ROUND: Duration = Duration::from_millis(500);
 /// How many are taken in one round.
 const PER_ROUND: i64 = 64;
 /// How many are asked at once.
@@ -92,7 +91,7 @@ impl Prober {
             .await
             .unwrap_or_else(|_| Answer::none("no answer in time"));
         let outcome = if answer.well { "well" } else { "failed" };
-        counter!(PROBES, "service" => NAME, "outcome" => outcome).increment(1);
+        counter!(PROBES, "outcome" => outcome).increment(1);
         let probe = probed(instance.health, instance.failures, answer.well, self.every);
         Outcome { probe, checks: answer.checks, detail: answer.detail, instance }
     }

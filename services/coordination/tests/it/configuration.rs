@@ -1,5 +1,7 @@
 //! Settings: versions, waits, history.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use serde_json::json;
 use viscount_chassis::testing::run;
@@ -71,6 +73,37 @@ fn of_two_who_replace_the_same_version_one_wins() {
             );
         }
     });
+}
+
+#[test]
+fn who_waits_is_woken_and_does_not_only_look_now_and_then() {
+    run(async {
+        let app = TestApp::start().await;
+        let other = app.replica().await;
+        woken(&app, &other, 0).await;
+        // The connection that listens is lost, and comes back by itself.
+        let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+            where pid <> pg_backend_pid() and datname = current_database() and query ilike 'listen%'";
+        let cut: i64 = sqlx::query_scalar(cut).fetch_one(app.pool()).await.unwrap();
+        assert_eq!(cut, 2);
+        let version = app.get("/v1/config/orders").await.json["version"].as_i64().unwrap();
+        woken(&app, &other, version).await;
+    });
+}
+
+/// Looking happens every three seconds. A busy machine may be slow now and then, not each time.
+async fn woken(app: &TestApp, other: &TestApp, version: i64) {
+    for version in version..version + 8 {
+        let known = format!("\"{version}\"");
+        let began = Instant::now();
+        let change = other.configure("orders", ("if-match", &known), json!({}));
+        let (news, _) = tokio::join!(app.news("/v1/config/orders", &known, 30), change);
+        news.is(200);
+        if began.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+    }
+    panic!("nobody was woken");
 }
 
 #[test]

@@ -24,7 +24,10 @@ fn an_instance_is_healthy_while_it_says_so() {
         until(&app, dead, "unhealthy").await;
         let health = app.health(good).await.is(200);
         let checks = health.json["checks"].as_array().unwrap();
-        assert!(checks.iter().any(|check| check["name"] == "database" && check["status"] == "ok"), "{checks:?}");
+        assert!(
+            checks.iter().any(|check| check["name"] == "database" && check["status"] == "ok"),
+            "{checks:?}"
+        );
         assert!(health.json["checked_at"].is_string() && health.json["since"].is_string());
         assert_eq!(app.health(dead).await.json["checks"], json!(null));
         let healthy = app.get("/v1/services?health=healthy").await;

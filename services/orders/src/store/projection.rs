@@ -1,5 +1,7 @@
 //! Orders as reads and lists see them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use sqlx::{PgPool, Row, postgres::PgRow};
@@ -29,6 +31,17 @@ pub struct Filter {
     pub before: Option<OrderId>,
     /// At most so many.
     pub limit: i64,
+}
+
+/// How many orders wait in a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The status.
+    pub status: Status,
+    /// All of them.
+    pub open: i64,
+    /// Those that have waited in it for too long.
+    pub stuck: i64,
 }
 
 /// An order with its owner.
@@ -84,8 +97,29 @@ impl Orders {
         .await
     }
 
+    /// How many orders wait, by status: of those that a look is promised for, which every order that waits has, the
+    /// newest looks first. There is no index on the status, which would make every step of an order more expensive.
+    pub async fn waiting(&self, stuck_after: Duration, most: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+        sqlx::query(
+            "select o.status, count(*) as open,
+                    count(*) filter (where o.updated_at < now() - make_interval(secs => $1)) as stuck
+             from (select distinct order_id
+                   from (select order_id from order_deadlines order by look_at desc, order_id desc limit $2) newest) d
+             join orders o on o.id = d.order_id
+             where o.status in ('created', 'validated', 'paid') group by o.status",
+        )
+        .bind(stuck_after.as_secs_f64())
+        .bind(most)
+        .try_map(|row: PgRow| {
+            Ok(Waiting { status: read_status(&row)?, open: row.try_get("open")?, stuck: row.try_get("stuck")? })
+        })
+        .fetch_all(&self.pool)
+        .await
+    }
+
     /// Orders whose status has waited long enough, with that status; the longest overdue first. The looks that are
     /// over are cleared away, or put off until their order will be overdue. An overdue order stays until it is final.
+    /// An order that is paid is never overdue: its look is put off by an hour, again and again, so that it is counted.
     pub async fn due(
         &self,
         deadlines: &Deadlines,
@@ -93,10 +127,12 @@ impl Orders {
     ) -> Result<Vec<(OrderId, Status)>, sqlx::Error> {
         sqlx::query(
             "with looked as (
-                select d.look_at, d.order_id, o.status, o.updated_at + case o.status
-                    when 'created' then make_interval(secs => $1) else make_interval(secs => $2) end as due_at
+                select d.look_at, d.order_id, o.status, case o.status
+                    when 'created' then o.updated_at + make_interval(secs => $1)
+                    when 'validated' then o.updated_at + make_interval(secs => $2)
+                    when 'paid' then now() + interval '1 hour' end as due_at
                 from (select * from order_deadlines where look_at <= now() order by look_at, order_id limit $3) d
-                left join orders o on o.id = d.order_id and o.status in ('created', 'validated')
+                left join orders o on o.id = d.order_id and o.status in ('created', 'validated', 'paid')
              ), cleared as (
                 delete from order_deadlines d using looked l
                 where d.look_at = l.look_at and d.order_id = l.order_id and (l.due_at <= now()) is not true
