@@ -66,6 +66,8 @@ pub enum Command {
     },
     /// Check the platform's promises over all databases; exits 1 and tells each violation.
     Audit(AuditArgs),
+    /// Why is this order not finished? What it waits for, since when, what could explain it, and what happened so far.
+    Why(WhyArgs),
     /// Watch the running platform in the terminal: services, actors, lag, orders that are not finished.
     Top(TopArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
@@ -100,6 +102,19 @@ pub struct ImportArgs {
     /// Requests under way at once.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub concurrency: u16,
+}
+
+/// `why`
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The order.
+    pub order: Uuid,
+    /// Print the answer as it came, for programs.
+    #[arg(long)]
+    pub json: bool,
+    /// Which platform, and who asks.
+    #[command(flatten)]
+    pub ops: OpsArgs,
 }
 
 /// `token`

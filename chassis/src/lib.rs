@@ -9,6 +9,7 @@ pub mod dead_letters;
 #[cfg(feature = "kafka")]
 pub mod devkafka;
 pub mod devpg;
+pub mod explain;
 pub mod failpoint;
 pub mod http;
 pub mod idempotency;

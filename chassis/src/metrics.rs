@@ -147,6 +147,11 @@ list! {
         "What a service may still write to the file system of this folder.");
     DISK_SIZE_BYTES = gauge("disk_size_bytes", [Label("path_kind", "`data`: the data folder")],
         "The size of that file system.");
+    TRACES_EXPORTED_TOTAL = counter("traces_exported_total", [],
+        "Spans that the collector took. Only where traces are exported.");
+    TRACES_DROPPED_TOTAL = counter("traces_dropped_total", [Label("reason",
+        "`queue_full`, `unreachable`, `timeout`, `overloaded`, `refused` or `rejected`")],
+        "Spans that are lost: more than the collector takes, or it is away, slow or unwilling.");
     METRICS_RENDER_SECONDS = histogram("metrics_render_seconds", [],
         "How long it took to write all metrics down for whoever asked. Askers share: there are fewer than scrapes.");
     PROCESS_RESIDENT_MEMORY_BYTES = gauge("process_resident_memory_bytes", [], "Resident memory.");

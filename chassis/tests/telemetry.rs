@@ -13,7 +13,7 @@ use utoipa::openapi::OpenApi;
 use viscount_actors::{Intensity, Supervisor};
 use viscount_chassis::auth::testing::TestIssuer;
 use viscount_chassis::http::{Health, HttpSpec, current_traceparent, serve};
-use viscount_chassis::telemetry::{LogFormat, LogOutput, TelemetryConfig, init};
+use viscount_chassis::telemetry::{LogFormat, LogOutput, TelemetryConfig, TracesConfig, init};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -55,11 +55,10 @@ async fn a_request_leaves_a_span_and_lines_that_name_its_trace() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.json");
     let telemetry = init(TelemetryConfig {
-        service: "telemetry-test".to_owned(),
         format: LogFormat::Json,
         output: LogOutput::File(log.clone()),
         filter: "info".to_owned(),
-        otlp_endpoint: Some(endpoint),
+        traces: Some(TracesConfig::to(endpoint)),
     })
     .unwrap();
     assert!(init(TelemetryConfig::default()).is_err(), "twice");
@@ -97,6 +96,14 @@ async fn a_request_leaves_a_span_and_lines_that_name_its_trace() {
         .unwrap();
     let within = answer.text().await.unwrap();
     assert_eq!(&within[3..35], TRACE);
+    let metrics = reqwest::Client::new().get(format!("http://{}/metrics", http.addr()));
+    let metrics = metrics.header("accept", "application/openmetrics-text").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let noted = metrics.lines().any(|line| {
+        line.starts_with("http_request_seconds_bucket{service=\"traced\",route=\"/v1/shout/{word}\"")
+            && line.contains(&format!(" # {{trace_id=\"{TRACE}\"}} "))
+    });
+    assert!(noted, "an exemplar leads to the trace: {metrics}");
     http.stop(Duration::from_secs(5)).await;
     telemetry.flush();
 
@@ -114,7 +121,7 @@ async fn a_request_leaves_a_span_and_lines_that_name_its_trace() {
         "the span that the handler was in is the one that was sent"
     );
     let shown = String::from_utf8_lossy(&spans);
-    assert!(shown.contains("GET /v1/shout/{word}") && shown.contains("telemetry-test"), "{shown}");
+    assert!(shown.contains("GET /v1/shout/{word}") && shown.contains("traced"), "{shown}");
 
     let text = std::fs::read_to_string(&log).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

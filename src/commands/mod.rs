@@ -14,6 +14,7 @@ mod serve;
 mod token;
 mod top;
 mod up;
+mod why;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Import(args) => import::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Token(args) => token::run(&args, &env),
             Command::Events { command } => events::run(command, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Why(args) => why::run(&args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
             Command::Top(args) => top::run(args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
@@ -58,13 +60,13 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
 
 /// Commands that talk to a person keep their logs out of the way: on standard error, warnings only.
 fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failure> {
-    let mut config = TelemetryConfig::from_env("viscount", env)?;
+    let mut config = TelemetryConfig::from_env(env)?;
     if matches!(command, Command::Serve { .. } | Command::Migrate) {
         return Ok(config);
     }
     config.output = LogOutput::Stderr;
     if let Command::Top(args) = command {
-        config.otlp_endpoint = None;
+        config.traces = None;
         if !args.is_once() {
             // The terminal is drawn on: a line in between would spoil the picture.
             config.filter = "off".to_owned();
@@ -72,7 +74,7 @@ fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failur
     }
     if matches!(command, Command::Health(_)) {
         // One question every few seconds is not worth an exporter.
-        config.otlp_endpoint = None;
+        config.traces = None;
     }
     if env.get("LOG_FORMAT").is_none() {
         config.format = LogFormat::Pretty;

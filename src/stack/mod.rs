@@ -145,10 +145,11 @@ impl Stack {
             stack.running.push((running, arbiter));
         }
         let coordination = coordinated::coordination(&env, &jwks_url)?;
+        stack.until_ready().await?;
+        // Nobody is sent to a service before it is ready; and identity, where it is one of them, vouches only then.
         if let Some(coordination) = &coordination {
             stack.join_services(coordination);
         }
-        stack.until_ready().await?;
         if parts.contains(&Part::Gateway) {
             stack.open_gateway(&env, home, upstreams, verifier, coordination).await?;
         }

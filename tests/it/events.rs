@@ -19,7 +19,8 @@ const PROJECTIONS: [(&str, &str, &str, &[&str]); 4] = [
 ];
 
 impl Platform {
-    async fn database(&self, service: &str, database: &str) -> PgConnection {
+    /// A connection to a service's own database.
+    pub async fn database(&self, service: &str, database: &str) -> PgConnection {
         let read = |file: &str| -> Value {
             serde_json::from_slice(&std::fs::read(self.home().join(file)).unwrap()).unwrap()
         };

@@ -4,6 +4,7 @@
 #[cfg(feature = "kafka")]
 mod broker;
 mod cli;
+mod collector;
 mod contention;
 #[cfg(feature = "kafka")]
 mod coordination;
@@ -29,5 +30,7 @@ mod sockets;
 mod streams;
 mod supervision;
 mod top;
+mod traces;
 #[cfg(feature = "kafka")]
 mod unwelcome;
+mod why;

@@ -57,17 +57,25 @@ impl Platform {
     }
 
     pub async fn start_with<const N: usize>(variables: [(&'static str, String); N]) -> Self {
-        let mut platform = Self::start_without_waiting(variables).await;
+        Self::start_with_all(variables.to_vec()).await
+    }
+
+    pub async fn start_with_all(variables: Vec<(&'static str, String)>) -> Self {
+        let mut platform = Self::spawn(variables).await;
         platform.until_up().await;
         platform
     }
 
     /// Spawned, and that is all.
     pub async fn start_without_waiting<const N: usize>(variables: [(&'static str, String); N]) -> Self {
+        Self::spawn(variables.to_vec()).await
+    }
+
+    /// The same, with as many variables as there are.
+    pub async fn spawn(variables: Vec<(&'static str, String)>) -> Self {
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let home = tempfile::tempdir().unwrap();
-        let mut platform =
-            Self { home, child: None, http, url: String::new(), variables: variables.to_vec() };
+        let mut platform = Self { home, child: None, http, url: String::new(), variables };
         platform.start_armed("").await;
         platform
     }
@@ -113,7 +121,7 @@ impl Platform {
         }
     }
 
-    async fn until_up(&mut self) {
+    pub async fn until_up(&mut self) {
         assert!(self.comes_up().await, "the platform died: {}", self.log());
         self.until_stocked().await;
     }

@@ -188,8 +188,10 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
     block_on(async {
         let platform = Platform::start().await;
         for signal in ["-TERM", "-INT", "-HUP"] {
-            let top = Typed::top(&platform);
+            let mut top = Typed::top(&platform);
             top.until_shown("services").await;
+            // A cat on the keyboard does not keep the signal back.
+            top.press(&"j".repeat(20_000));
             let pid = top.number_after("pid").to_string();
             assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
             top.until_shown("done .").await;

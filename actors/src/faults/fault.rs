@@ -129,8 +129,8 @@ impl Fault {
         Duration::from_millis(self.delay_ms.unwrap_or(1_000))
     }
 
-    /// Whether it can be meant at all.
-    pub(super) fn check(&self) -> Result<(), BadFault> {
+    /// Whether it can be meant at all. Who keeps faults for others asks before they are handed on.
+    pub fn check(&self) -> Result<(), BadFault> {
         let bad = |field, problem| Err(BadFault::Field { field, problem });
         let is_name = |text: &str| {
             (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() && c != '/')

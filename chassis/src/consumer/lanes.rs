@@ -19,7 +19,11 @@ use uuid::Uuid;
 use viscount_contracts::Envelope;
 
 use super::{ConsumerSpec, Done, Failure, HandleError, Handler, progress::Slot};
-use crate::{dead_letters::Tries, failpoint};
+use crate::{
+    dead_letters::Tries,
+    failpoint,
+    telemetry::{self, LOG_SYSTEM, Span, SpanKind, TraceContext},
+};
 
 /// An event in hand, and where it came from.
 pub(super) struct Item {
@@ -122,20 +126,35 @@ pub(super) async fn attempts<H: Handler>(
     let mut pause = spec.first_pause;
     loop {
         failpoint!("consumer.before-handle");
-        let handling = AssertUnwindSafe(async { handler.handle(event.clone()).await }).catch_unwind();
-        let poison = match handling.await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(HandleError::Away(reason))) => {
+        let mut span = process_span(spec, event);
+        let handling = AssertUnwindSafe(async {
+            let handled = handler.handle(event.clone()).await;
+            if let Err(HandleError::Away(reason)) = &handled {
                 tracing::debug!(consumer = spec.consumer, %reason, "event waits");
+            }
+            handled
+        });
+        let poison = match span.scope(event.traceparent.as_deref(), handling.catch_unwind()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(HandleError::Away(_))) => {
+                span.set("viscount.outcome", "waits");
                 None
             }
-            Ok(Err(HandleError::Poison(reason))) => Some(reason),
+            Ok(Err(HandleError::Poison(reason))) => {
+                span.fail("poison");
+                Some(reason)
+            }
             Ok(Err(HandleError::SetAside(reason))) => {
+                span.set("viscount.outcome", "set aside");
                 tries.note(&reason);
                 return Err(Failure { attempts: poisonous + 1, tries });
             }
-            Err(_) => Some("the handler panicked".to_owned()),
+            Err(_) => {
+                span.fail("panic");
+                Some("the handler panicked".to_owned())
+            }
         };
+        drop(span);
         if let Some(reason) = poison {
             poisonous += 1;
             tries.note(&reason);
@@ -146,4 +165,23 @@ pub(super) async fn attempts<H: Handler>(
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         pause = (pause * 2).min(spec.longest_pause);
     }
+}
+
+/// One try of one event, under the span that published it (OpenTelemetry's messaging conventions).
+fn process_span(spec: &ConsumerSpec, event: &Envelope) -> Span {
+    if !telemetry::exporting() {
+        return Span::none();
+    }
+    let cause = event.traceparent.as_deref().and_then(TraceContext::parse);
+    let mut span = Span::after(spec.consumer, SpanKind::Consumer, format!("process {}", spec.topic), cause);
+    span.set("messaging.system", LOG_SYSTEM);
+    span.set("messaging.operation.name", "process");
+    span.set("messaging.operation.type", "process");
+    span.set("messaging.destination.name", spec.topic.name());
+    span.set("messaging.consumer.group.name", spec.consumer);
+    span.set("messaging.message.id", event.id.to_string());
+    span.set("viscount.event.type", event.kind.to_string());
+    span.set("viscount.event.key", event.key.to_string());
+    span.set("viscount.log.position", event.position);
+    span
 }

@@ -180,7 +180,7 @@ mod tests {
             ("VISCOUNT_ADVERTISED_HOST", "http://orders"),
         ] {
             let env = Env::from_pairs([(name, value)]);
-            let error = CoordinationConfig::from_env(&env, JWKS).err().expect(name);
+            let error = CoordinationConfig::from_env(&env, JWKS).expect_err(name);
             assert_eq!(error.variable, name);
         }
     }

@@ -11,15 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, Uri, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
-use opentelemetry::trace::{Status, TraceContextExt};
 use tokio::time::timeout;
-use tracing::{Instrument, Span, error, field, info, warn};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::{error, info, warn};
 
 use super::extract::PreferWait;
 use super::red::{self, UNMATCHED};
@@ -27,7 +25,7 @@ use super::request_id::{RequestId, X_REQUEST_ID};
 use super::routes::Routes;
 use super::unread::Unread;
 use crate::problem::{PROBLEM_JSON, Problem};
-use crate::telemetry::{self, TraceContext};
+use crate::telemetry::{self, Span, SpanKind, TraceContext};
 
 /// The layer's settings; one per service.
 #[derive(Clone)]
@@ -53,6 +51,9 @@ impl Leaving {
     }
 }
 
+/// Asked by machines, in a fixed rhythm.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// What is kept of a request while its handler owns it. Not the request itself: actix must be its only owner to route.
 struct Asked {
     id: RequestId,
@@ -76,7 +77,9 @@ impl Layer {
         let headers = request.headers();
         let id = RequestId::of(headers.get(X_REQUEST_ID));
         let parent = headers.get("traceparent").and_then(|value| TraceContext::parse(value.to_str().ok()?));
-        let trace = parent.map_or_else(TraceContext::new_root, TraceContext::child);
+        let mut span = self.span(request.head(), parent);
+        let trace =
+            span.context().unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
         // A client that asks us to wait gets that time on top.
         let deadline = self.deadline + PreferWait::of(headers).0.unwrap_or_default();
         let asked =
@@ -88,19 +91,22 @@ impl Layer {
         request.extensions_mut().insert(asked.id.clone());
         let unread = Unread::watch(&mut request);
 
-        let span = self.span(&asked, parent);
         // The call itself is inside, too: routing and guards run in it.
         let work = AssertUnwindSafe(async move { next.call(request).await }).catch_unwind();
-        let work = telemetry::in_context(trace, timeout(deadline, work));
-        let result = if span.is_none() { work.await } else { work.instrument(span.clone()).await };
+        let result = telemetry::in_context(trace, timeout(deadline, work)).await;
 
         let answered = match result {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(failure))) => Err(failure),
             Ok(Err(panic)) => {
                 red::panicked(self.service);
-                let _in_span = span.enter();
-                error!(message_of_panic = panic_text(&*panic), path = asked.uri.path(), "handler panicked");
+                telemetry::sync_in_context(trace, || {
+                    error!(
+                        message_of_panic = panic_text(&*panic),
+                        path = asked.uri.path(),
+                        "handler panicked"
+                    );
+                });
                 Err(Problem::internal().into())
             }
             // Who was slow: the client with its body, or we with the answer?
@@ -111,7 +117,7 @@ impl Layer {
         };
         match answered {
             Ok(response) => {
-                let response = self.finish(response, &asked, &span);
+                let response = self.finish(response, &asked, &mut span);
                 Ok(match unread {
                     Some(unread) => response.map_body(|_, body| unread.hold(body)),
                     None => response,
@@ -119,29 +125,22 @@ impl Layer {
             }
             // The request is gone; actix makes the answer out of the error.
             Err(failure) => {
-                let problem = self.finish_failure(&failure, &asked, &span);
+                let problem = self.finish_failure(&failure, &asked, &mut span);
                 Err(Failure { problem, last: self.leaving.has_begun(), unread: RefCell::new(unread) }.into())
             }
         }
     }
 
-    fn span(&self, asked: &Asked, parent: Option<TraceContext>) -> Span {
-        if !telemetry::exporting() {
+    /// OpenTelemetry's semantic conventions for an HTTP server. Probes and scrapes come every few seconds and belong to
+    /// nothing; they are told only where whoever asks has a trace.
+    fn span(&self, asked: &RequestHead, parent: Option<TraceContext>) -> Span {
+        if !telemetry::exporting() || parent.is_none() && PROBES.contains(&asked.uri.path()) {
             return Span::none();
         }
-        let span = tracing::info_span!(
-            "http request",
-            otel.kind = "server",
-            service = self.service,
-            http.request.method = asked.method.as_str(),
-            http.route = field::Empty,
-            http.response.status_code = field::Empty,
-            url.path = asked.uri.path(),
-        );
-        if let Some(parent) = parent {
-            // Fails only for a span that is filtered out, and then there is nothing to continue.
-            let _ = span.set_parent(parent.remote());
-        }
+        let mut span = Span::after(self.service, SpanKind::Server, "", parent);
+        span.set("http.request.method", telemetry::known_method(asked.method.as_str()));
+        span.set("url.scheme", "http");
+        span.set("url.path", asked.uri.path().to_owned());
         span
     }
 
@@ -149,7 +148,7 @@ impl Layer {
         &self,
         mut response: ServiceResponse<BoxBody>,
         asked: &Asked,
-        span: &Span,
+        span: &mut Span,
     ) -> ServiceResponse<BoxBody> {
         let route = response.request().match_pattern();
         if response.status().is_client_error() || response.status().is_server_error() {
@@ -169,7 +168,7 @@ impl Layer {
         response
     }
 
-    fn finish_failure(&self, failure: &Error, asked: &Asked, span: &Span) -> Problem {
+    fn finish_failure(&self, failure: &Error, asked: &Asked, span: &mut Span) -> Problem {
         let mut problem = failure.as_error::<Problem>().cloned().unwrap_or_else(|| of_failure(failure));
         fill(&mut problem, asked);
         if let Ok(value) = ::http::HeaderValue::from_str(asked.id.as_str()) {
@@ -211,19 +210,18 @@ impl Layer {
     }
 
     /// Metrics, access line and span.
-    fn tell(&self, route: &str, status: StatusCode, asked: &Asked, span: &Span) {
+    fn tell(&self, route: &str, status: StatusCode, asked: &Asked, span: &mut Span) {
         let took = asked.started.elapsed();
-        red::observe(self.service, route, &asked.method, status, took, telemetry::exemplar_of(span));
+        red::observe(self.service, route, &asked.method, status, took, asked.trace.exemplar());
         if !span.is_none() {
-            // The span has long begun, under a name for all: only OpenTelemetry itself can still rename it.
-            span.context().span().update_name(format!("{} {route}", asked.method));
-            span.record("http.route", route);
-            span.record("http.response.status_code", status.as_u16());
+            // Only now is it known which route it was.
+            span.rename(format!("{} {route}", telemetry::known_method(asked.method.as_str())));
+            span.set("http.route", route.to_owned());
+            span.set("http.response.status_code", status.as_u16());
             if status.is_server_error() {
-                span.set_status(Status::error(""));
+                span.fail(status.as_str().to_owned());
             }
         }
-        let _in_span = span.enter();
         let millis = took.as_secs_f64() * 1000.0;
         // The template and not the path: an address may hold a ticket, and ids belong into traces.
         macro_rules! line {

@@ -7,6 +7,7 @@
 
 mod connections;
 mod dead_letters;
+mod explain;
 pub mod extract;
 mod faults;
 mod health;

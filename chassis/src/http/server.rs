@@ -21,6 +21,7 @@ use viscount_actors::Supervisor;
 
 use super::connections::Connections;
 use super::dead_letters;
+use super::explain;
 use super::extract::{Limits, actix_configs};
 use super::faults;
 use super::health::Health;
@@ -173,8 +174,8 @@ impl fmt::Debug for HttpHandle {
 }
 
 /// Binds the port and serves it. Call it on an actix arbiter. `configure` registers the service's own routes; the
-/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/faults`,
-/// `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
+/// operations' routes (`/livez`, `/readyz`, `/metrics`, `/openapi.json`, `/v1/ops/actors`, `/v1/ops/explain`,
+/// `/v1/ops/faults`, `/v1/ops/metrics`, `/v1/ops/dead-letters`) are there already.
 pub fn serve(
     mut spec: HttpSpec,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
@@ -184,6 +185,7 @@ pub fn serve(
     if letters.is_some() {
         spec.openapi.merge(dead_letters::Document::openapi());
     }
+    spec.openapi.merge(explain::Document::openapi());
     spec.openapi.merge(supervision::Document::openapi());
     let has_faults = spec.supervisor.faults().are_allowed();
     if has_faults {
@@ -220,6 +222,7 @@ pub fn serve(
             .app_data(websocket::Figures::of(service))
             .configure(|app| actix_configs(app, limits))
             .configure(|app| ops::configure(app, ops.clone()))
+            .configure(explain::configure)
             .configure(|app| supervision::configure(app, tree.clone()))
             .configure(|app| {
                 if has_faults {

@@ -16,11 +16,12 @@ use tokio::{
     sync::{Notify, watch},
     time::{self, Instant},
 };
+use uuid::Uuid;
 use viscount_contracts::{Envelope, Topic};
 
 use super::{
-    Batch, BoxFuture, Deliveries, Delivery, EventLog, LogError, LogReader, Member, Publisher, Start,
-    Subscription,
+    Batch, BoxFuture, Deliveries, Delivery, EventLog, LogError, LogReader, Member, Publisher, Standing,
+    Start, Subscription,
     place::TablePlace,
     ring::{Found, Ring},
 };
@@ -103,6 +104,21 @@ impl EventLog for EmbeddedLog {
             let place = TablePlace::of(member);
             let reader = self.read(topic, place.saved().await?);
             Ok(Subscription { deliveries: Box::new(reader), place: Box::new(place) })
+        })
+    }
+
+    fn standing(&self, member: Member, _: Uuid) -> BoxFuture<'_, Result<Standing, LogError>> {
+        Box::pin(async move {
+            let topic = member.topic;
+            let place = TablePlace::of(member).saved().await?;
+            let store = self.partition(topic).store().ok_or(LogError::UnknownTopic(topic))?;
+            let unavailable = |error: sqlx::Error| LogError::Unavailable(error.to_string());
+            let behind = (store.head().await.map_err(unavailable)? - place).max(0);
+            let oldest = match behind {
+                0 => None,
+                _ => store.log(place, 1).await.map_err(unavailable)?.first().map(|event| event.occurred_at),
+            };
+            Ok(Standing { partition: 0, behind, oldest })
         })
     }
 

@@ -19,8 +19,10 @@ mod ring;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use sqlx::PgPool;
 use tokio::time::Instant;
+use uuid::Uuid;
 use viscount_contracts::{Envelope, Topic};
 
 pub use embedded::EmbeddedLog;
@@ -79,6 +81,12 @@ pub trait EventLog: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Option<i64>, LogError>> {
         let _ = (consumer, topic, published);
         Box::pin(async { Ok(None) })
+    }
+
+    /// Where a group stands in the partition that a key is in. Asked for by people: it may take round trips.
+    fn standing(&self, member: Member, key: Uuid) -> BoxFuture<'_, Result<Standing, LogError>> {
+        let _ = (member, key);
+        Box::pin(async { Err(LogError::Unavailable("this engine does not say".to_owned())) })
     }
 
     /// The newest event of a topic, when it is this process's own and the engine keeps it in memory. Costs nothing.
@@ -143,6 +151,17 @@ pub struct Member {
     pub topic: Topic,
     /// The group's own database, for an engine that keeps the group's place there.
     pub pool: PgPool,
+}
+
+/// Where a group stands in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which; a log without partitions has one, 0.
+    pub partition: i32,
+    /// How many messages there are behind the group's place.
+    pub behind: i64,
+    /// When the first of these happened; `None` when there is none, or it cannot be read.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A membership: what comes in, and where its progress goes. Dropping `deliveries` leaves the group.

@@ -25,8 +25,9 @@ use super::{
     batch::{Batch, Entry, NewEvent},
     database::is_unavailable,
     pace::Pace,
+    spans,
 };
-use crate::{failpoint, log::Publisher};
+use crate::{failpoint, log::Publisher, telemetry::Span};
 
 /// Writes a batch into a service's own tables, together with its events and inbox rows.
 pub trait Writer: Send + Sync + 'static {
@@ -111,6 +112,8 @@ struct Waiting<P> {
     entry: Entry<P>,
     since: Instant,
     reply: oneshot::Sender<Result<Committed, CommitError>>,
+    /// What makes its events known, from the moment they were handed in.
+    span: Span,
 }
 
 /// Handle of a service's committer. Cheap to clone.
@@ -163,10 +166,11 @@ impl<P: Send + Sync + 'static> Committer<P> {
     }
 
     /// Hands an entry in and waits until it is committed, or refused.
-    pub async fn commit(&self, entry: Entry<P>) -> Result<Committed, CommitError> {
+    pub async fn commit(&self, mut entry: Entry<P>) -> Result<Committed, CommitError> {
         self.fits(&entry)?;
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { entry, since: Instant::now(), reply };
+        let span = spans::publishing(self.topic, &mut entry.events);
+        let waiting = Waiting { entry, since: Instant::now(), reply, span };
         self.queue.try_send(waiting).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => CommitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => CommitError::Unavailable,
@@ -251,8 +255,13 @@ impl<W: Writer> Worker<W> {
             if group.is_empty() {
                 continue;
             }
-            match self.write(&group).await {
-                Ok(position) => self.finish(group, position),
+            let mut span = spans::writing(self.store.topic(), group.iter().map(|waiting| &waiting.span));
+            let written = self.write(&group).await;
+            if let Err(error) = &written {
+                spans::not_written(&mut span, error);
+            }
+            match written {
+                Ok(position) => self.finish(group, position, &span),
                 Err(error) if is_unavailable(&error) => {
                     tracing::warn!(%error, entries = group.len(), "commit not possible, trying again");
                     self.figures.retries.increment(1);
@@ -301,13 +310,14 @@ impl<W: Writer> Worker<W> {
     }
 
     /// Publishes and answers what is now in the database.
-    fn finish(&self, group: Vec<Waiting<W::Projection>>, position: i64) {
+    fn finish(&self, group: Vec<Waiting<W::Projection>>, position: i64, batch: &Span) {
         let count: usize = group.iter().map(|waiting| waiting.entry.events.len()).sum();
         let topic = self.store.topic();
         let mut next = position - count as i64;
         let mut envelopes = Vec::with_capacity(count);
         let mut replies = Vec::with_capacity(group.len());
-        for waiting in group {
+        for mut waiting in group {
+            spans::written(&mut waiting.span, batch, next + 1);
             envelopes.extend(waiting.entry.events.into_iter().map(|event| {
                 next += 1;
                 Envelope {
@@ -322,14 +332,15 @@ impl<W: Writer> Worker<W> {
                     data: event.data.into(),
                 }
             }));
-            replies.push(waiting.reply);
+            replies.push((waiting.reply, waiting.span));
         }
         failpoint!("store.before-publish");
         if !envelopes.is_empty() {
             self.publisher.publish(envelopes);
         }
         failpoint!("store.after-publish");
-        for reply in replies {
+        for (reply, span) in replies {
+            drop(span);
             // Whoever asked may be gone; the entry is committed all the same.
             let _ = reply.send(Ok(Committed));
         }
@@ -361,7 +372,7 @@ impl<W: Writer> Worker<W> {
                     if verdict == Err(CommitError::Conflict) {
                         self.figures.conflicts.increment(1);
                     }
-                    let _ = waiting.reply.send(verdict);
+                    answer(waiting, verdict);
                 }
                 None => rest.push(waiting),
             }
@@ -436,10 +447,18 @@ impl<W: Writer> Worker<W> {
     }
 }
 
-fn answer_all<P>(group: Vec<Waiting<P>>, answer: &Result<Committed, CommitError>) {
+fn answer_all<P>(group: Vec<Waiting<P>>, verdict: &Result<Committed, CommitError>) {
     for waiting in group {
-        let _ = waiting.reply.send(answer.clone());
+        answer(waiting, verdict.clone());
     }
+}
+
+fn answer<P>(mut waiting: Waiting<P>, verdict: Result<Committed, CommitError>) {
+    if let Err(error) = &verdict {
+        spans::not_committed(&mut waiting.span, error);
+    }
+    // Whoever asked may be gone.
+    let _ = waiting.reply.send(verdict);
 }
 
 /// The constraint's name. Without one the entry itself is broken, or the writer: the log says how.

@@ -46,7 +46,7 @@ pub(crate) async fn show(
             let asked = async {
                 figures.tell(&sqlx::query(DATABASE).fetch_one(&pool).await?)?;
                 match topic {
-                    Some(topic) => figures.tell_relay(&pool, topic, log.as_ref()).await,
+                    Some(topic) => tell_relay(&pool, topic, log.as_ref()).await,
                     None => Ok(()),
                 }
             };
@@ -92,8 +92,6 @@ struct Figures {
     bytes: Gauge,
     oldest: Gauge,
     waiting: Gauge,
-    lag_events: Gauge,
-    lag_seconds: Gauge,
 }
 
 impl Figures {
@@ -129,8 +127,6 @@ impl Figures {
             bytes: gauge!(names::POSTGRES_DATABASE_BYTES, "service" => service),
             oldest: gauge!(names::POSTGRES_OLDEST_TRANSACTION_SECONDS, "service" => service),
             waiting: gauge!(names::POSTGRES_LOCKS_WAITING, "service" => service),
-            lag_events: gauge!(names::RELAY_LAG_EVENTS, "service" => service),
-            lag_seconds: gauge!(names::RELAY_LAG_SECONDS, "service" => service),
         }
     }
 
@@ -147,22 +143,22 @@ impl Figures {
         self.oldest.set(row.try_get::<f64, _>("oldest")?);
         Ok(())
     }
+}
 
-    /// What is committed and not yet with the log.
-    async fn tell_relay(&self, pool: &PgPool, topic: Topic, log: &dyn EventLog) -> Result<(), sqlx::Error> {
-        let committed: i64 = sqlx::query_scalar("select position from log_head").fetch_one(pool).await?;
-        // Asked for after that: what is committed meanwhile does not look late.
-        let published = match log.newest(topic) {
-            Some(newest) => Some(newest),
-            None => sqlx::query_scalar(PUBLISHED).fetch_optional(pool).await?,
-        };
-        let Some(published) = published else { return Ok(()) };
-        let age: Option<f64> = match published < committed {
-            true => sqlx::query_scalar(AGE_BEHIND).bind(published).fetch_optional(pool).await?,
-            false => None,
-        };
-        self.lag_events.set((committed - published).max(0) as f64);
-        self.lag_seconds.set(age.unwrap_or(0.0).max(0.0));
-        Ok(())
-    }
+/// What is committed and not yet with the log.
+async fn tell_relay(pool: &PgPool, topic: Topic, log: &dyn EventLog) -> Result<(), sqlx::Error> {
+    let committed: i64 = sqlx::query_scalar("select position from log_head").fetch_one(pool).await?;
+    // Asked for after that: what is committed meanwhile does not look late.
+    let published = match log.newest(topic) {
+        Some(newest) => Some(newest),
+        None => sqlx::query_scalar(PUBLISHED).fetch_optional(pool).await?,
+    };
+    let Some(published) = published else { return Ok(()) };
+    let age: Option<f64> = match published < committed {
+        true => sqlx::query_scalar(AGE_BEHIND).bind(published).fetch_optional(pool).await?,
+        false => None,
+    };
+    gauge!(names::RELAY_LAG_EVENTS, "service" => topic.service()).set((committed - published).max(0) as f64);
+    gauge!(names::RELAY_LAG_SECONDS, "service" => topic.service()).set(age.unwrap_or(0.0).max(0.0));
+    Ok(())
 }

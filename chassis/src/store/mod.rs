@@ -15,6 +15,7 @@ pub(crate) mod figures;
 mod pace;
 mod read;
 pub(crate) mod session;
+mod spans;
 
 #[cfg(feature = "kafka")]
 pub(crate) use batch::AROUND;

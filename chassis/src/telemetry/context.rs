@@ -1,16 +1,24 @@
 //! The trace that the current work belongs to (W3C Trace Context).
 //!
 //! Kept in a task-local: setting it costs nothing to speak of, and every log line can name it whether or not spans are
-//! exported. It does not follow a message into another actor's task: put [`current_traceparent`] into the message.
+//! exported. It does not follow a message into another actor's task: put [`current_traceparent`] into the message, and
+//! handle it [`in_trace`].
 
 use std::fmt;
 use std::future::Future;
 
-use opentelemetry::trace::TraceContextExt;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tokio::task::futures::TaskLocalFuture;
 
 tokio::task_local! {
-    static CURRENT: TraceContext;
+    static CURRENT: Current;
+}
+
+/// Where the current work is.
+#[derive(Clone, Copy)]
+pub(super) struct Current {
+    pub(super) context: TraceContext,
+    /// Whether there is such a span, here or at whoever called. A trace that just has an id has no span yet.
+    pub(super) is_span: bool,
 }
 
 /// One point in a trace.
@@ -60,29 +68,46 @@ impl TraceContext {
         format!("{:032x}", self.trace_id)
     }
 
-    /// Its id for an exemplar: only while traces leave this process, and when this one is sampled.
-    pub fn exemplar(self) -> Option<u128> {
-        (super::exporting() && self.flags & 1 == 1).then_some(self.trace_id)
+    /// Whether whoever began this trace wants it kept.
+    pub fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
-    /// As the parent of an OpenTelemetry span.
-    pub(crate) fn remote(self) -> opentelemetry::Context {
-        use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
-        let span = SpanContext::new(
-            self.trace_id.into(),
-            self.span_id.into(),
-            TraceFlags::new(self.flags),
-            true,
-            TraceState::default(),
-        );
-        opentelemetry::Context::new().with_remote_span_context(span)
+    /// Its id for an exemplar: only while traces leave this process, and when this one is sampled.
+    pub fn exemplar(self) -> Option<u128> {
+        (super::exporting() && self.is_sampled()).then_some(self.trace_id)
+    }
+
+    /// A span of ours.
+    pub(super) fn of_span(trace_id: u128, span_id: u64, sampled: bool) -> Self {
+        TraceContext { trace_id, span_id, flags: if sampled { SAMPLED } else { 0 } }
+    }
+
+    /// As OTLP has them.
+    pub(super) fn raw(self) -> (u128, u64) {
+        (self.trace_id, self.span_id)
     }
 }
+
+/// The one flag that there is (W3C Trace Context §3.2.2.5).
+const SAMPLED: u8 = 1;
 
 impl fmt::Display for TraceContext {
     /// As a `traceparent` header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        // By hand: it is written for every event and every call, and formatting three numbers costs four times as much.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        put_hex(&mut text[3..35], self.trace_id);
+        put_hex(&mut text[36..52], self.span_id.into());
+        put_hex(&mut text[53..55], self.flags.into());
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+fn put_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
     }
 }
 
@@ -100,52 +125,38 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 /// Runs work as part of a trace: of the one named by a `traceparent` that came with an event or a message, else of a
 /// new one.
-pub fn in_trace<F: Future>(traceparent: Option<&str>, work: F) -> impl Future<Output = F::Output> {
-    let context =
-        traceparent.and_then(TraceContext::parse).map_or_else(TraceContext::new_root, TraceContext::child);
-    in_context(context, work)
+pub fn in_trace<F: Future>(traceparent: Option<&str>, work: F) -> impl Future<Output = F::Output> + use<F> {
+    scope(of_message(traceparent), work)
+}
+
+pub(super) fn of_message(traceparent: Option<&str>) -> Current {
+    match traceparent.and_then(TraceContext::parse) {
+        Some(context) => Current { context, is_span: true },
+        None => Current { context: TraceContext::new_root(), is_span: false },
+    }
+}
+
+pub(super) fn scope<F: Future>(current: Current, work: F) -> TaskLocalFuture<Current, F> {
+    CURRENT.scope(current, work)
 }
 
 /// Runs work at this point of a trace.
-pub(crate) fn in_context<F: Future>(context: TraceContext, work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(context, work)
+pub fn in_context<F: Future>(context: TraceContext, work: F) -> impl Future<Output = F::Output> {
+    scope(Current { context, is_span: true }, work)
 }
 
 /// Runs a few lines at this point of a trace.
 pub(crate) fn sync_in_context<R>(context: TraceContext, work: impl FnOnce() -> R) -> R {
-    CURRENT.sync_scope(context, work)
+    CURRENT.sync_scope(Current { context, is_span: true }, work)
 }
 
 /// The trace that the current work belongs to.
 pub fn current_trace() -> Option<TraceContext> {
-    if super::exporting() {
-        let context = tracing::Span::current().context();
-        let span = context.span().span_context().clone();
-        if span.is_valid() {
-            return Some(TraceContext {
-                trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
-                span_id: u64::from_be_bytes(span.span_id().to_bytes()),
-                flags: span.trace_flags().to_u8(),
-            });
-        }
-    }
-    local()
+    current().map(|current| current.context)
 }
 
-/// The id of a span's trace for an exemplar: only when it is sampled.
-pub(crate) fn exemplar_of(span: &tracing::Span) -> Option<u128> {
-    if span.is_none() {
-        return None;
-    }
-    let context = span.context();
-    let span = context.span();
-    let known = span.span_context();
-    (known.is_valid() && known.is_sampled()).then(|| u128::from_be_bytes(known.trace_id().to_bytes()))
-}
-
-/// The trace in the task-local alone: safe to ask from inside the logging machinery.
-pub(super) fn local() -> Option<TraceContext> {
-    CURRENT.try_with(|context| *context).ok()
+pub(super) fn current() -> Option<Current> {
+    CURRENT.try_with(|current| *current).ok()
 }
 
 /// The `traceparent` to send along with a call, a message or an event of the current work.

@@ -74,7 +74,7 @@ where
             level: event.metadata().level().as_str(),
             target: event.metadata().target(),
             message: fields.0.remove("message"),
-            trace_id: context::local().map(context::TraceContext::trace_id),
+            trace_id: context::current_trace().map(context::TraceContext::trace_id),
             fields: fields.0,
         };
         let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;

@@ -36,10 +36,10 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How many may wait for the metrics.
 const WAITING: usize = 256;
 /// How long they wait at the most.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(8);
 /// How many times as long as a rendering took there is none, and how long at the most.
 const REST: u32 = 20;
-const LONGEST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(3);
 
 static RECORDER: OnceLock<Option<Recorder>> = OnceLock::new();
 /// Folders whose file systems are watched, by what they are for.

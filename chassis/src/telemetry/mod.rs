@@ -6,11 +6,16 @@
 
 mod context;
 mod exemplars;
+mod exporter;
 mod exposition;
+mod kept;
 pub mod log_filter;
 mod logs;
 pub mod metrics;
+mod otlp;
 mod process;
+mod sampler;
+mod span;
 mod traces;
 
 use std::path::PathBuf;
@@ -20,9 +25,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-pub use context::{TraceContext, current_trace, current_traceparent, in_trace};
-pub(crate) use context::{exemplar_of, in_context, sync_in_context};
-pub use traces::exporting;
+pub(crate) use context::sync_in_context;
+pub use context::{TraceContext, current_trace, current_traceparent, in_context, in_trace};
+pub use sampler::Sampler;
+pub use span::{LOG_SYSTEM, MOST_LINKS, Span, SpanKind, Value, known_method};
+pub use traces::{TracesConfig, exporting};
 
 use crate::config::{ConfigError, Env};
 
@@ -55,27 +62,24 @@ pub enum LogOutput {
 /// How a process tells about itself.
 #[derive(Debug, Clone, Default)]
 pub struct TelemetryConfig {
-    /// `service.name` of its traces.
-    pub service: String,
     /// How log lines look.
     pub format: LogFormat,
     /// Where they go.
     pub output: LogOutput,
     /// What is logged, in the syntax of `RUST_LOG`; empty: [`DEFAULT_FILTER`].
     pub filter: String,
-    /// The OTLP/HTTP endpoint for traces, such as `http://localhost:4318`; none: no traces leave.
-    pub otlp_endpoint: Option<String>,
+    /// Where traces go; none: no traces leave.
+    pub traces: Option<TracesConfig>,
 }
 
 impl TelemetryConfig {
-    /// From `LOG_FORMAT` (`json` or `pretty`), `RUST_LOG` and `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    pub fn from_env(service: &str, env: &Env) -> Result<Self, ConfigError> {
+    /// From `LOG_FORMAT` (`json` or `pretty`), `RUST_LOG` and the `OTEL_…` variables.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         Ok(TelemetryConfig {
-            service: env.parse_or("OTEL_SERVICE_NAME", service.to_owned())?,
             format: env.parse_or("LOG_FORMAT", LogFormat::default())?,
             output: LogOutput::default(),
             filter: env.parse_or("RUST_LOG", String::new())?,
-            otlp_endpoint: env.get("OTEL_EXPORTER_OTLP_ENDPOINT").map(str::to_owned),
+            traces: TracesConfig::from_env(env)?,
         })
     }
 }
@@ -113,7 +117,7 @@ pub enum TelemetryError {
 #[must_use = "traces are flushed when this is dropped"]
 #[derive(Default)]
 pub struct Guard {
-    traces: Option<traces::Exporter>,
+    traces: Option<exporter::Exporter>,
 }
 
 impl Guard {
@@ -130,17 +134,13 @@ pub fn init(config: TelemetryConfig) -> Result<Guard, TelemetryError> {
     metrics::install();
     let filter = log_filter::changeable(&config.filter)?;
     let lines = logs::layer::<Registry>(config.format, config.output)?;
-    let (spans, traces) = match &config.otlp_endpoint {
-        Some(endpoint) => {
-            let (layer, exporter) = traces::layer(endpoint, &config.service)?;
-            (Some(layer), Some(exporter))
-        }
-        None => (None, None),
-    };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
-        .with(spans)
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
+    let traces = match config.traces {
+        Some(config) => traces::begin(config).map_err(TelemetryError::Traces)?,
+        None => None,
+    };
     Ok(Guard { traces })
 }

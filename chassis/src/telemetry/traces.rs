@@ -1,73 +1,160 @@
-//! Traces over OTLP/HTTP, when an endpoint is configured.
+//! Traces of this process: which spans are kept, and where they go.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use tracing::{Level, Metadata, Subscriber, warn};
-use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterFn, Filtered, filter_fn};
-use tracing_subscriber::registry::LookupSpan;
+use super::context::TraceContext;
+use super::exporter::{Exporter, Queue};
+use super::kept::OpenSpans;
+use super::sampler::Sampler;
+use super::span::Record;
+use crate::config::{ConfigError, Env};
 
-use super::TelemetryError;
+/// Where traces go, and which.
+#[derive(Debug, Clone)]
+pub struct TracesConfig {
+    /// The collector, such as `http://localhost:4318`.
+    pub endpoint: String,
+    /// Sent with each request: names and values, such as a collector's credentials.
+    pub headers: Vec<(String, String)>,
+    /// How long the collector may take for one request.
+    pub timeout: Duration,
+    /// Which are kept.
+    pub sampler: Sampler,
+    /// `service.name` of all spans; none: each service's own.
+    pub service: Option<String>,
+}
+
+/// The usual timeout (OpenTelemetry's specification).
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl TracesConfig {
+    /// To this collector, all of them.
+    pub fn to(endpoint: impl Into<String>) -> Self {
+        TracesConfig {
+            endpoint: endpoint.into(),
+            headers: Vec::new(),
+            timeout: TIMEOUT,
+            sampler: Sampler::default(),
+            service: None,
+        }
+    }
+
+    /// From `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` (milliseconds), `OTEL_TRACES_SAMPLER`, `…_ARG` and
+    /// `OTEL_SERVICE_NAME`; `None` without an endpoint, but what is wrong is told all the same.
+    pub(super) fn from_env(env: &Env) -> Result<Option<Self>, ConfigError> {
+        let sampler = Sampler::named(env.get("OTEL_TRACES_SAMPLER"), env.get("OTEL_TRACES_SAMPLER_ARG"))
+            .map_err(|(variable, problem)| ConfigError::new(variable, problem))?;
+        let millis = env.parse_or("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT.as_millis() as u64)?;
+        if millis == 0 {
+            return Err(ConfigError::new("OTEL_EXPORTER_OTLP_TIMEOUT", "is milliseconds, one at least"));
+        }
+        let headers = headers(env.get("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default())
+            .ok_or_else(|| ConfigError::new("OTEL_EXPORTER_OTLP_HEADERS", "write name=value,name=value"))?;
+        Ok(env.get("OTEL_EXPORTER_OTLP_ENDPOINT").map(|endpoint| TracesConfig {
+            endpoint: endpoint.to_owned(),
+            headers,
+            timeout: Duration::from_millis(millis),
+            sampler,
+            service: env.get("OTEL_SERVICE_NAME").map(str::to_owned),
+        }))
+    }
+}
+
+/// `name=value,name=value`.
+fn headers(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
 
 static EXPORTING: AtomicBool = AtomicBool::new(false);
+static TRACES: OnceLock<Traces> = OnceLock::new();
+
+struct Traces {
+    sampler: Sampler,
+    open: OpenSpans,
+    queue: Queue,
+}
 
 /// True when traces leave this process: only then is it worth building spans on a hot path.
 pub fn exporting() -> bool {
     EXPORTING.load(Ordering::Relaxed)
 }
 
-/// The exporter's handle; sends what is waiting when dropped.
-pub(super) struct Exporter(SdkTracerProvider);
-
-impl Exporter {
-    pub fn flush(&self) {
-        if let Err(error) = self.0.force_flush() {
-            warn!(error = %error, "traces could not be flushed");
-        }
+/// Begins to export, once per process. `None` when somebody did before.
+pub(super) fn begin(config: TracesConfig) -> Result<Option<Exporter>, String> {
+    let sampler = config.sampler;
+    let (exporter, queue) = Exporter::start(config)?;
+    if TRACES.set(Traces { sampler, open: OpenSpans::default(), queue }).is_err() {
+        return Ok(None);
     }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        EXPORTING.store(false, Ordering::Relaxed);
-        // Nobody is left to tell when this fails.
-        let _ = self.0.shutdown();
-    }
-}
-
-type SpanLayer<S> = Filtered<OpenTelemetryLayer<S, SdkTracer>, FilterFn<Wanted>, S>;
-type Wanted = fn(&Metadata<'_>) -> bool;
-
-/// The layer that turns spans (`info` and above) into exported ones. Sampling follows `OTEL_TRACES_SAMPLER`.
-pub(super) fn layer<S>(endpoint: &str, service: &str) -> Result<(SpanLayer<S>, Exporter), TelemetryError>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|error| TelemetryError::Traces(error.to_string()))?;
-    let resource = Resource::builder().with_service_name(service.to_owned()).build();
-    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-    // Threads, source lines and idle times of each span are weight without a reader.
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("viscount"))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_filter(filter_fn(wanted as Wanted));
     EXPORTING.store(true, Ordering::Relaxed);
-    Ok((layer, Exporter(provider)))
+    Ok(Some(exporter))
 }
 
-/// An access line says nothing that its span does not say.
-fn wanted(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO && metadata.target() != "access"
+/// From now on no span is begun.
+pub(super) fn cease() {
+    EXPORTING.store(false, Ordering::Relaxed);
+}
+
+pub(super) fn samples(parent: Option<TraceContext>, trace_id: u128) -> bool {
+    TRACES.get().is_some_and(|traces| traces.sampler.samples(parent, trace_id))
+}
+
+/// A span has begun that is exported only if something fails.
+pub(super) fn remember(context: TraceContext, parent: Option<u64>) {
+    if let Some(traces) = TRACES.get() {
+        traces.open.begin(context.raw().1, parent);
+    }
+}
+
+/// A span has ended.
+pub(super) fn end(record: Record) {
+    let Some(traces) = TRACES.get() else { return };
+    let sampled = record.context.is_sampled();
+    if sampled || traces.open.end(record.context.raw().1, record.parent, record.failed) {
+        traces.queue.put(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Result<Option<TracesConfig>, ConfigError> {
+        TracesConfig::from_env(&Env::from_pairs(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn without_an_endpoint_nothing_is_exported_and_mistakes_are_still_told() {
+        assert!(config(&[]).unwrap().is_none());
+        assert_eq!(config(&[("OTEL_TRACES_SAMPLER", "x")]).unwrap_err().variable, "OTEL_TRACES_SAMPLER");
+        let zero = config(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
+        assert_eq!(zero.unwrap_err().variable, "OTEL_EXPORTER_OTLP_TIMEOUT");
+        let no_pair = config(&[("OTEL_EXPORTER_OTLP_HEADERS", "secret")]);
+        assert!(!no_pair.unwrap_err().to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_specifications_variables_are_read() {
+        let config = config(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic abc==, x-tenant=shop"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+        ]);
+        let config = config.unwrap().unwrap();
+        assert_eq!(config.timeout, Duration::from_millis(2_500));
+        assert_eq!(config.headers[0], ("authorization".to_owned(), "Basic abc==".to_owned()));
+        assert_eq!(config.headers[1], ("x-tenant".to_owned(), "shop".to_owned()));
+        assert_ne!(config.sampler, Sampler::default());
+    }
 }

@@ -81,6 +81,22 @@ async fn the_document_and_the_metrics_are_there() {
 }
 
 #[actix_web::test]
+async fn metrics_come_in_the_format_that_was_asked_for() {
+    let app = TestApp::start_with(|spec| spec.service = "exposed").await;
+    app.get("/livez").send().await.unwrap();
+    let asked =
+        app.get("/metrics").header("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let metrics = asked.send().await.unwrap();
+    assert!(header(&metrics, "content-type").starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = metrics.text().await.unwrap();
+    assert!(text.contains("\n# TYPE http_requests counter\n") && text.ends_with("\n# EOF\n"), "{text}");
+    assert!(!text.contains("\n\n"), "OpenMetrics knows no empty line");
+    let bucket =
+        "http_request_seconds_bucket{service=\"exposed\",route=\"/livez\",method=\"GET\",le=\"5.0\"} 1\n";
+    assert!(text.contains(bucket), "{text}");
+}
+
+#[actix_web::test]
 async fn the_actors_are_for_admins() {
     let app = TestApp::start().await;
     assert_eq!(problem(app.get("/v1/ops/actors").send().await.unwrap()).await["status"], 401);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use viscount_chassis::telemetry::{TraceContext, current_trace, in_trace};
+use viscount_chassis::telemetry::{self, Span, SpanKind, TraceContext, in_context, known_method};
 
 use super::{Door, Found};
 use crate::metrics::Held;
@@ -24,14 +24,23 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 impl Door {
     /// Answers one request, whatever comes of it.
     pub(crate) async fn answer(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let traceparent = incoming_traceparent(request.headers()).map(str::to_owned);
-        in_trace(traceparent.as_deref(), self.answer_in_trace(peer, request)).await
+        let parent = incoming_traceparent(request.headers()).and_then(TraceContext::parse);
+        let span = server_span(&request, parent);
+        let trace =
+            span.context().unwrap_or_else(|| parent.map_or_else(TraceContext::new_root, TraceContext::child));
+        in_context(trace, self.answer_in_trace(peer, request, trace, span)).await
     }
 
-    async fn answer_in_trace(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer_in_trace(
+        &self,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+        trace: TraceContext,
+        mut span: Span,
+    ) -> Response<Body> {
         let started = Instant::now();
         let _in_flight = Held::new(&self.metrics.in_flight);
-        let trail = Trail::new(request.headers(), current_trace().unwrap_or_else(TraceContext::new_root));
+        let trail = Trail::new(request.headers(), trace);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let mut found = Found::default();
         let result = self.pass(&peer, request, &trail, &mut found).await;
@@ -50,8 +59,44 @@ impl Door {
         response.headers_mut().insert(X_REQUEST_ID, trail.request_id.clone());
         let took = started.elapsed();
         self.metrics.answered(found.route, response.status(), took, trail.trace.exemplar());
+        tell(&mut span, &method, found.route, response.status(), turned_away);
         log(&method, found.route, response.status(), took, &trail, turned_away);
         response
+    }
+}
+
+/// OpenTelemetry's semantic conventions for an HTTP server. Probes and scrapes belong to nothing; they are told only
+/// where whoever asks has a trace.
+fn server_span(request: &Request<Incoming>, parent: Option<TraceContext>) -> Span {
+    let path = request.uri().path();
+    if !telemetry::exporting() || parent.is_none() && matches!(path, "/livez" | "/readyz" | "/metrics") {
+        return Span::none();
+    }
+    let mut span = Span::after("gateway", SpanKind::Server, "", parent);
+    span.set("url.scheme", "http");
+    span.set("url.path", path.to_owned());
+    span
+}
+
+fn tell(span: &mut Span, method: &Method, route: Option<usize>, status: StatusCode, turned_away: bool) {
+    if span.is_none() {
+        return;
+    }
+    let method = known_method(method.as_str());
+    span.set("http.request.method", method);
+    span.set("http.response.status_code", status.as_u16());
+    match route.map(|route| ROUTES[route].path) {
+        Some(route) => {
+            span.set("http.route", route);
+            span.rename(format!("{method} {route}"));
+        }
+        None => span.rename(method),
+    }
+    // Those turned away under a flood are no failures: to keep each of them would make the flood larger.
+    if turned_away {
+        span.set("viscount.turned_away", true);
+    } else if status.is_server_error() {
+        span.fail(status.as_str().to_owned());
     }
 }
 

@@ -181,6 +181,7 @@ impl Door {
             headers: parts.headers,
             body: Upload::new(body, route.max_body, body_until),
             deadline,
+            route: route.path,
             lane: if wait.is_zero() { Lane::Usual } else { Lane::Patient },
             max_body: route.max_body,
         };

@@ -170,12 +170,16 @@ pub static ROUTES: &[Route] = &[
         .open_to(Access::Roles(ADMIN))
         .limited(LimitClass::Write),
     row(Method::GET, "/v1/ops/metrics", Target::NamedServiceOr(Own::Metrics)).open_to(Access::Roles(ADMIN)),
+    row(Method::GET, "/v1/ops/explain", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::GET, "/v1/ops/dead-letters/{id}", Target::NamedService).open_to(Access::Roles(ADMIN)),
     row(Method::POST, "/v1/ops/dead-letters/{id}/redrive", Target::NamedService)
         .open_to(Access::Roles(ADMIN))
         .limited(LimitClass::Write)
         .body(64 * KIB),
+    get("/v1/workflows", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/workflows/{order_id}", Service::Coordination).open_to(Access::Roles(ADMIN)),
+    get("/v1/ops/orders/{id}/why", Service::Coordination).open_to(Access::Roles(ADMIN)),
     post("/v1/ops/keys/rotate", Service::Identity).open_to(Access::Roles(ADMIN)),
     own("/openapi.json", Own::OpenApi),
     own("/docs", Own::Docs),

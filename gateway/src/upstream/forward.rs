@@ -11,17 +11,19 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use viscount_chassis::resilience::{CallError, Lane, Verdict};
+use viscount_chassis::telemetry::{self, Span, SpanKind, known_method};
 
 use super::pool::{Instance, Pool};
 use crate::config::{CallConfig, Upstreams};
 use crate::refusal::Refusal;
 use crate::routes::Service;
 use crate::wire::body::{Upload, UploadError, UploadHome};
+use crate::wire::trail::{self, TRACEPARENT};
 
 /// All services.
 pub(crate) struct Upstream {
@@ -39,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) body: Upload,
     pub(crate) deadline: Duration,
     pub(crate) lane: Lane,
+    /// The route's template, for traces.
+    pub(crate) route: &'static str,
     /// The largest body of the route, for the refusal's text.
     pub(crate) max_body: u64,
 }
@@ -77,20 +81,28 @@ impl Upstream {
         let pool = self.pool(service);
         pool.retries.deposit();
         let until = Instant::now() + call.deadline;
-        let Call { method, target, headers, body, max_body, lane, .. } = call;
+        let Call { method, target, headers, body, max_body, lane, route, .. } = call;
         let bodiless = hyper::body::Body::is_end_stream(&body);
         let safe = bodiless && (method == Method::GET || method == Method::HEAD);
         let (mut headers, body) = (Some(headers), UploadHome::new(body));
         let (mut tried, mut again) = (0u64, safe);
         let mut last = Refusal::Unavailable(service, Duration::from_secs(1));
+        let mut attempts = 0;
         let members = pool.members();
         while let Some((at, instance)) = pool.choose(&members, tried) {
             tried |= 1 << at;
+            attempts += 1;
             // Copied only where there can be another attempt.
             let keep = again || members.len() > 1;
             let attempt = || {
-                let headers = if keep { headers.clone() } else { headers.take() };
-                self.client.request(request(instance, &method, &target, headers, body.lend()))
+                let mut headers = if keep { headers.clone() } else { headers.take() };
+                let span = client_span(service, instance, &method, route, attempts);
+                if let Some(headers) = &mut headers
+                    && let Some(traceparent) = span.context().and_then(trail::traceparent)
+                {
+                    headers.insert(TRACEPARENT, traceparent);
+                }
+                answered(span, self.client.request(request(instance, &method, &target, headers, body.lend())))
             };
             let left = until.saturating_duration_since(Instant::now());
             let failure = match instance.guard.call_in(lane, left, false, attempt, verdict).await {
@@ -127,6 +139,46 @@ impl Upstream {
         let request = request(instance, &Method::GET, &target, None, None);
         tokio::time::timeout(within, self.client.request(request)).await.ok()?.ok()
     }
+}
+
+/// One attempt (OpenTelemetry's semantic conventions for an HTTP client). It ends with the head of the answer.
+fn client_span(
+    service: Service,
+    instance: &Instance,
+    method: &Method,
+    route: &'static str,
+    attempt: i64,
+) -> Span {
+    if !telemetry::exporting() {
+        return Span::none();
+    }
+    let method = known_method(method.as_str());
+    let mut span = Span::child("gateway", SpanKind::Client, format!("{method} {route}"));
+    span.set("http.request.method", method);
+    span.set("url.template", route);
+    span.set("server.address", instance.authority.host().to_owned());
+    span.set("server.port", instance.authority.port_u16().unwrap_or(80));
+    span.set("peer.service", service.name());
+    if attempt > 1 {
+        span.set("http.request.resend_count", attempt - 1);
+    }
+    span
+}
+
+async fn answered(mut span: Span, answer: ResponseFuture) -> Result<Response<Incoming>, ClientError> {
+    let answer = answer.await;
+    match &answer {
+        _ if span.is_none() => {}
+        Ok(response) => {
+            let status = response.status();
+            span.set("http.response.status_code", status.as_u16());
+            if status.is_server_error() {
+                span.fail(status.as_str().to_owned());
+            }
+        }
+        Err(error) => span.fail(if error.is_connect() { "connect" } else { "broken" }),
+    }
+    answer
 }
 
 fn request(

@@ -35,8 +35,13 @@ impl Trail {
 
     /// The header for the next hop.
     pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.trace.to_string()).ok()
+        traceparent(self.trace)
     }
+}
+
+/// As a header.
+pub(crate) fn traceparent(trace: TraceContext) -> Option<HeaderValue> {
+    HeaderValue::try_from(trace.to_string()).ok()
 }
 
 /// The client's `traceparent`, when there is one and only one.

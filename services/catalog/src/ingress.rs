@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc};
 use viscount_chassis::{
     consumer::{HandleError, Handler},
     store::{CommitError, is_unavailable},
+    telemetry::current_traceparent,
 };
 use viscount_contracts::{DecodeError, Envelope, ProductId, events::inventory::v1::InventoryUpdated};
 
@@ -45,7 +46,7 @@ impl Handler for ToCatalog {
         let catalog = self.catalog.clone();
         async move {
             let (product, told) = route(&event).map_err(|error| HandleError::Poison(error.to_string()))?;
-            let kept = catalog.told(product, told, event.id, event.traceparent.as_deref()).await;
+            let kept = catalog.told(product, told, event.id, current_traceparent().as_deref()).await;
             kept.map_err(|refusal| match &refusal {
                 Refusal::Commit(CommitError::Overloaded | CommitError::Unavailable) => {
                     HandleError::Away(refusal.to_string())

@@ -30,6 +30,7 @@ mod store;
 use sqlx::migrate::Migrator;
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
     store::{Committer, CommitterSpec, Database, EventStore},
@@ -61,6 +62,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let catalog = Catalog::new(pool.clone(), committer, config.currency);
 
     let api = catalog.clone();
+    let explain = Explain::of(NAME, &[Topic::Inventory], &pool, &platform.log).build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -76,7 +78,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log) = (supervisor.clone(), platform.log.clone());

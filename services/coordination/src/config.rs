@@ -7,6 +7,8 @@ use viscount_chassis::{
     store::DatabaseConfig,
 };
 
+use crate::{why::Peers, workflows::Patience};
+
 /// The variable that sets the port.
 pub const PORT_VARIABLE: &str = "COORDINATION_PORT";
 
@@ -19,11 +21,19 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `COORDINATION_PROBE_EVERY`, default 2 s: how often an instance is asked how it is.
     pub probe_every: Duration,
+    /// `COORDINATION_STUCK_AFTER`, default 30 s: from when on a workflow that waits counts as stuck. With
+    /// `ORDERS_STOCK_DEADLINE` and `ORDERS_PAYMENT_DEADLINE` as the orders service has them.
+    pub patience: Patience,
+    /// `COORDINATION_KEEP_WORKFLOWS`, default 168h: how long finished workflows are kept.
+    pub keep_workflows: Duration,
+    /// Where the services are that are asked for evidence.
+    pub peers: Peers,
 }
 
 impl Config {
     /// Reads and checks the environment.
     pub fn from_env(env: &Env, database_url: String) -> Result<Self, ConfigError> {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         const PROBE_EVERY: &str = "COORDINATION_PROBE_EVERY";
         let probe_every = env.duration_or(PROBE_EVERY, Duration::from_secs(2))?;
         if probe_every < Duration::from_millis(50) || probe_every > Duration::from_secs(60) {
@@ -34,6 +44,13 @@ impl Config {
             // One connection more than others: it listens for what other replicas change.
             database: DatabaseConfig { max_connections: 7, ..DatabaseConfig::new(database_url) },
             probe_every,
+            patience: Patience {
+                stuck_after: env.duration_or("COORDINATION_STUCK_AFTER", Duration::from_secs(30))?,
+                stock: env.duration_or("ORDERS_STOCK_DEADLINE", minutes(15))?,
+                payment: env.duration_or("ORDERS_PAYMENT_DEADLINE", minutes(30))?,
+            },
+            keep_workflows: env.duration_or("COORDINATION_KEEP_WORKFLOWS", minutes(7 * 24 * 60))?,
+            peers: Peers::from_env(env)?,
         })
     }
 }

@@ -7,8 +7,8 @@
 //! | | |
 //! |---|---|
 //! | publishes | `coordination.events.v1`: ServiceRegistered, ServiceDeregistered, ServiceHealthChanged, ConfigurationUpdated |
-//! | consumes | nothing |
-//! | serves | `/v1/services…`, `/v1/config…`, `/v1/locks…` |
+//! | consumes | `orders.events.v1`, `inventory.events.v1`, `payments.events.v1` (to the view of workflows) |
+//! | serves | `/v1/services…`, `/v1/config…`, `/v1/locks…`, `/v1/workflows…`, `/v1/ops/orders/{id}/why` |
 //!
 //! ```text
 //! coordination
@@ -16,7 +16,9 @@
 //! ├── boot        migrates, then starts the rest
 //! ├── listener    hears of changes, and wakes those who wait for them
 //! ├── sweeper     ends registrations whose lease is over
-//! └── prober      asks each instance how it is
+//! ├── prober      asks each instance how it is
+//! ├── workflows   keeps the view of where each order stands
+//! └── workflows-janitor
 //! ```
 //!
 //! There are no entity actors: an instance, a setting or a lock is one row, and each change of it one guarded statement.
@@ -31,11 +33,16 @@ mod refusal;
 mod registry;
 mod store;
 mod tasks;
+mod why;
+mod workflows;
+
+use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use viscount_actors::Restart;
 use viscount_chassis::{
     config::ConfigError,
+    explain::Explain,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
     store::{Committer, CommitterSpec, Database, EventStore},
@@ -46,7 +53,7 @@ pub use config::{Config, PORT_VARIABLE};
 
 use crate::{
     bell::Bell, configurations::Configurations, http::Api, registry::Registry, store::CoordinationWriter,
-    tasks::Prober,
+    tasks::Prober, why::Explainer,
 };
 
 /// The service's name.
@@ -73,6 +80,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
     let bell = Bell::new();
 
     let api = Api { registry: registry.clone(), configurations, bell: bell.clone() };
+    let explain = Explain::of(NAME, &workflows::TOPICS, &pool, &platform.log).build();
+    let explainer = Explainer::new(pool.clone(), config.patience, config.peers, explain.clone())
+        .map_err(|error| ConfigError::new("COORDINATION_ORDERS_URL", error.to_string()))?;
+    let views = Arc::new(http::workflows::Views { pool: pool.clone(), patience: config.patience, explainer });
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -88,11 +99,22 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: http::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            http::workflows::routes(app, &views);
+            explain.configure(app);
+        },
     )?;
 
-    let tree = supervisor.clone();
+    let (tree, log, keep) = (supervisor.clone(), platform.log.clone(), config.keep_workflows);
     platform.boot(&supervisor, &database, &MIGRATIONS, &health, move || {
+        let (follows, forgets, log) = (pool.clone(), pool.clone(), log.clone());
+        tree.task("workflows", Restart::Permanent, move || {
+            workflows::follow(NAME, log.clone(), follows.clone())
+        });
+        tree.task("workflows-janitor", Restart::Permanent, move || {
+            workflows::forget_old(forgets.clone(), keep)
+        });
         let (bell, pool) = (bell.clone(), pool.clone());
         tree.task("listener", Restart::Permanent, move || bell.clone().listen(pool.clone()));
         let swept = registry.clone();

@@ -1,5 +1,7 @@
 //! Which instances run: registration, leases, the end.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use metrics::{counter, gauge};
 use sqlx::PgPool;
@@ -17,6 +19,8 @@ use crate::{
 
 /// Instances at once.
 const MOST: i64 = 1_000;
+/// When nobody has looked for leases that are over for so long, nobody could renew one.
+const UNWATCHED: Duration = Duration::from_secs(5);
 /// How often a change is decided again when another replica was faster.
 const TRIES: usize = 8;
 
@@ -97,7 +101,7 @@ impl Registry {
         store::renew(&self.pool, id).await?.ok_or(Refusal::UnknownInstance)
     }
 
-    /// One instance whose lease is good.
+    /// One registered instance.
     pub async fn find(&self, id: InstanceId) -> Result<Instance, Refusal> {
         let found = store::find(&self.pool, id).await?.filter(|instance| !instance.expired);
         found.ok_or(Refusal::UnknownInstance)
@@ -116,6 +120,13 @@ impl Registry {
 
     /// Ends registrations whose lease is over; how many there were.
     pub async fn sweep(&self, at_most: i64) -> Result<usize, Refusal> {
+        let renewed = store::watch(&self.pool, UNWATCHED).await?;
+        if renewed > 0 {
+            tracing::info!(
+                instances = renewed,
+                "leases could not be renewed for a while: all are good for their time again"
+            );
+        }
         let expired = store::claim_expired(&self.pool, at_most).await?;
         let ends = expired.iter().map(|instance| self.end(instance, "expired"));
         for ended in futures_util::future::join_all(ends).await {

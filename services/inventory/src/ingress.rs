@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use viscount_chassis::consumer::{HandleError, Handler};
+use viscount_chassis::{
+    consumer::{HandleError, Handler},
+    telemetry::current_traceparent,
+};
 use viscount_contracts::{
     DecodeError, Envelope, Event as _, ProductId, Quantity, ReservationId,
     events::orders::v1::{OrderCancelled, OrderCompleted, OrderCreated, OrderRejected},
@@ -65,7 +68,7 @@ impl Handler for FromOrders {
             let Some(wanted) = route(&event).map_err(poison)? else { return Ok(()) };
             // The reservation of an order has the order's id, which is the event's key.
             let id = ReservationId::from(event.key);
-            let cause = Cause { event: Some(event.id), traceparent: event.traceparent.clone() };
+            let cause = Cause { event: Some(event.id), traceparent: current_traceparent() };
             match wanted {
                 Wanted::Reserve(lines) => {
                     let booking = Booking { id, of_order: true, lines, expires_at: None };

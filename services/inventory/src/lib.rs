@@ -26,6 +26,7 @@
 mod actors;
 mod config;
 pub mod domain;
+mod explain;
 mod http;
 mod ingress;
 pub mod metrics;
@@ -37,6 +38,7 @@ use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -129,6 +131,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         low_stock: low,
         reservation_ttl: config.reservation_ttl,
     });
+    let noted = pool.clone();
+    let explain = Explain::of(NAME, &[Topic::Orders], &pool, &platform.log)
+        .noting(move |key| explain::notes(noted.clone(), key))
+        .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -144,7 +150,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log) = (supervisor.clone(), platform.log.clone());

@@ -6,6 +6,7 @@ use viscount_actors::Router;
 use viscount_chassis::{
     consumer::{HandleError, Handler},
     store::CommitError,
+    telemetry::current_traceparent,
 };
 use viscount_contracts::{
     DecodeError, Envelope, Event as _, Money, OrderId, ProductId,
@@ -119,7 +120,7 @@ impl Handler for ToOrders {
                 command,
                 cause: Some(event.id),
                 claim: None,
-                traceparent: event.traceparent.clone(),
+                traceparent: current_traceparent(),
                 reply,
             });
             match asked.await {

@@ -27,6 +27,7 @@ mod actors;
 mod book;
 mod config;
 pub mod domain;
+mod explain;
 mod http;
 mod ingress;
 pub mod metrics;
@@ -41,6 +42,7 @@ use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -120,6 +122,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         idempotency,
         tickets: Tickets::new(pool.clone()),
     });
+    let (noted, deadlines, policy) = (pool.clone(), config.deadlines, config.policy);
+    let reads = &[Topic::Catalog, Topic::Inventory, Topic::Payments];
+    let explain = Explain::of(NAME, reads, &pool, &platform.log)
+        .noting(move |key| explain::notes(noted.clone(), key, deadlines, policy))
+        .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -135,7 +142,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log, deadlines) = (supervisor.clone(), platform.log.clone(), config.deadlines);

@@ -6,6 +6,7 @@ use serde_json::{
     Value, json,
     value::{RawValue, to_raw_value},
 };
+use viscount_chassis::telemetry::TraceContext;
 use viscount_contracts::{Money, OrderId, UserId};
 
 use crate::domain::{Event, Order, Status};
@@ -78,6 +79,9 @@ pub struct EventView {
     pub occurred_at: Timestamp,
     /// What there is to know.
     pub data: Value,
+    /// The trace context of its event, for the frame that tells of it.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 impl EventView {
@@ -90,6 +94,7 @@ impl EventView {
             status: after.status,
             occurred_at: after.updated_at,
             data: data(event, after),
+            trace: None,
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use viscount_actors::Router;
-use viscount_chassis::consumer::{HandleError, Handler};
+use viscount_chassis::{
+    consumer::{HandleError, Handler},
+    telemetry::current_traceparent,
+};
 use viscount_contracts::{
     DecodeError, Envelope, Event as _, Money, OrderId,
     events::orders::v1::{OrderCancelled, OrderRefundRequested, OrderValidated},
@@ -77,7 +80,7 @@ impl Handler for ToPayments {
             let fresh = is_fresh(&event, &intent);
             let request = |reply| Request {
                 work: Work::Order { intent, event: event.id },
-                traceparent: event.traceparent.clone(),
+                traceparent: current_traceparent(),
                 reply,
             };
             let asked = if fresh {

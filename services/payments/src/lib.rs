@@ -24,6 +24,7 @@
 mod actors;
 mod config;
 pub mod domain;
+mod explain;
 mod http;
 mod ingress;
 pub mod metrics;
@@ -39,6 +40,7 @@ use viscount_actors::{Deadline, Overdue, RouterSpec};
 use viscount_chassis::{
     config::ConfigError,
     consumer::{self, ConsumerSpec},
+    explain::Explain,
     http::{Health, HttpSpec},
     service::{Platform, Running, ServiceError},
     store::{Committer, CommitterSpec, Database, EventStore},
@@ -110,6 +112,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
 
     let webhook_secret = config.webhook_secret.clone();
     let api = Arc::new(Api { pool: pool.clone(), router: router.clone(), early, webhook_secret });
+    let (noted, asked) = (pool.clone(), env.clone());
+    let explain = Explain::of(NAME, &[Topic::Orders], &pool, &platform.log)
+        .breaker(provider::BREAKER, move || asked.0.provider.breaker())
+        .noting(move |key| explain::notes(noted.clone(), key))
+        .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,
@@ -125,7 +132,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
             body_limit: HttpSpec::BODY_LIMIT,
             deadline: HttpSpec::DEADLINE,
         },
-        move |app| http::routes(app, &api),
+        move |app| {
+            http::routes(app, &api);
+            explain.configure(app);
+        },
     )?;
 
     let (tree, log) = (supervisor.clone(), platform.log.clone());

@@ -194,6 +194,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wanted_is_what_the_platform_measures() {
+        let reference = include_str!("../../../docs/metrics.md");
+        for name in WANTED {
+            let named = ["{", "`"].map(|end| format!("`{}{end}", name.trim_end_matches("_bucket")));
+            assert!(named.iter().any(|it| reference.contains(it)), "{name} is not in docs/metrics.md");
+        }
+    }
+
+    #[test]
     fn requests_are_those_of_all_processes_without_those_who_look() {
         let one = process(
             "",

@@ -56,7 +56,8 @@ pub fn seconds_since(time: &str, now: Timestamp) -> Option<f64> {
 
 /// `0.0 %`
 pub fn share(value: f64) -> String {
-    format!("{:.1} %", value * 100.0)
+    // A sum of no floats is minus zero; adding zero takes the sign away.
+    format!("{:.1} %", value * 100.0 + 0.0)
 }
 
 /// `412 MB`
@@ -73,6 +74,12 @@ pub fn clean(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_share_of_nothing_has_no_sign() {
+        assert_eq!(share(std::iter::empty::<f64>().sum()), "0.0 %");
+        assert_eq!(share(0.025), "2.5 %");
+    }
 
     #[test]
     fn three_figures_count() {

@@ -138,12 +138,12 @@ async fn watch(client: Arc<OpsClient>, mut model: Model, theme: Theme) -> Result
             _ = hang_up.recv() => break,
             _ = interrupt.recv() => break,
         };
-        // What has come meanwhile is drawn at once.
-        while let Some(next) = message {
+        // What has come meanwhile is drawn together; but a flood of keys keeps neither the picture nor a signal back.
+        for _ in 0..WAITING {
+            let Some(next) = message.take().or_else(|| messages.try_recv().ok()) else { break };
             for ask in model.update(next.map_err(failed)?, Instant::now(), Timestamp::now()) {
                 ask_aside(&client, ask, &tell);
             }
-            message = messages.try_recv().ok();
         }
     }
     Ok(())

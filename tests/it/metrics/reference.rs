@@ -40,8 +40,9 @@ exemplars, where `Accept` names `application/openmetrics-text`, else the older t
   seconds are 0.5, 1, 2.5, 5, 10, 25, 50, 100, 200, 250 and 500 milliseconds, and 1, 2.5, 5, 10 and 30 seconds; those of
   everything else powers of two up to 1,024, then 4,096, 16,384 and 65,536.
 - An exemplar is the id of the trace of the latest request in its bucket, while traces are exported.
-- A rendering is shared by all who ask within twenty times the time that it took, at most a second: scraping costs at most
-  a twentieth of a core, however many scrape. See `metrics_render_seconds`.
+- Who asks gets what is true then or a moment later. All who ask at the same time are answered together, and after each
+  answer comes a rest of twenty times what it took (three seconds at the most): scraping takes a twentieth of a core at the
+  most, however many scrape. See `metrics_render_seconds`.
 ";
 
 /// The document.

@@ -21,6 +21,7 @@ mod lease;
 mod letters;
 mod live;
 mod member;
+mod murmur2;
 mod poller;
 mod queues;
 mod registry;
@@ -35,6 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::KafkaError;
 use tokio::{runtime::Handle, sync::watch};
+use uuid::Uuid;
 use viscount_contracts::{DeadLetterTopic, Envelope, Topic};
 
 pub use config::{KafkaConfig, OutOfRange};
@@ -43,7 +45,7 @@ pub use topics::TopicReport;
 
 use self::{asker::Asker, context::Complaints, live::Live, registry::Registry};
 use super::{
-    BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, RawMessage, Start,
+    BoxFuture, EmbeddedLog, EventLog, LogError, LogReader, Member, Publisher, RawMessage, Standing, Start,
     Subscription, embedded::Watch,
 };
 use crate::store::EventStore;
@@ -160,6 +162,17 @@ impl EventLog for KafkaLog {
                 standing::place(&inner.config, inner.complaints.clone(), consumer, topic, published)
             });
             asked.await.map_err(|error| LogError::Unavailable(error.to_string()))?.map(Some)
+        })
+    }
+
+    fn standing(&self, member: Member, key: Uuid) -> BoxFuture<'_, Result<Standing, LogError>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || {
+                let Member { consumer, topic, .. } = member;
+                standing::of_key(&inner.config, inner.complaints.clone(), consumer, topic, key)
+            });
+            asked.await.map_err(|error| LogError::Unavailable(error.to_string()))?
         })
     }
 

@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
-use viscount_contracts::Topic;
+use viscount_contracts::{Envelope, Topic};
 
 use super::{
     Inner,
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     log::{LogError, embedded::Reader},
     store::EventStore,
+    telemetry::{self, Span, SpanKind, TraceContext},
 };
 
 /// How many events are taken at once.
@@ -254,7 +255,9 @@ async fn send(
 ) -> Result<Infallible, Interruption> {
     loop {
         let room = acks.room().await;
-        for event in reader.take(room.min(AT_ONCE)).await? {
+        let events = reader.take(room.min(AT_ONCE)).await?;
+        let _span = relay_span(topic, &events);
+        for event in events {
             if wire::weight(&event) > limit {
                 return until_larger(inner, topic, event.position, wire::weight(&event), limit).await;
             }
@@ -263,6 +266,21 @@ async fn send(
             }
         }
     }
+}
+
+/// The hand-over of some events to the brokers' client: work of many traces, which it links to.
+fn relay_span(topic: Topic, events: &[Arc<Envelope>]) -> Span {
+    if !telemetry::exporting() || events.is_empty() {
+        return Span::none();
+    }
+    let published = events.iter().filter_map(|event| TraceContext::parse(event.traceparent.as_deref()?));
+    let mut span = Span::for_many(topic.service(), SpanKind::Client, format!("send {topic}"), published);
+    span.set("messaging.system", "kafka");
+    span.set("messaging.operation.name", "send");
+    span.set("messaging.operation.type", "send");
+    span.set("messaging.destination.name", topic.name());
+    span.set("messaging.batch.message_count", events.len());
+    span
 }
 
 /// An event that the topic does not take: everything behind it waits.

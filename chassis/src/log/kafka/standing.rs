@@ -5,15 +5,17 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
-use viscount_contracts::Topic;
+use uuid::Uuid;
+use viscount_contracts::{Envelope, Topic};
 
-use super::{KafkaConfig, context::Complaints, member::group, registry::Schema, unavailable, wire};
-use crate::log::LogError;
+use super::{KafkaConfig, context::Complaints, member::group, murmur2, registry::Schema, unavailable, wire};
+use crate::log::{LogError, Standing};
 
 /// How long the brokers may take for each answer.
 const ASK: Duration = Duration::from_secs(5);
@@ -65,6 +67,42 @@ fn unfinished(client: &BaseConsumer<Complaints>, name: &str) -> Result<Vec<(i32,
     Ok(unfinished)
 }
 
+/// Where the group stands in the partition that a key is in: how many messages are behind its place, and when the first of
+/// them happened. Blocks.
+pub(super) fn of_key(
+    config: &KafkaConfig,
+    complaints: Complaints,
+    consumer: &str,
+    topic: Topic,
+    key: Uuid,
+) -> Result<Standing, LogError> {
+    let name = config.topic(topic);
+    let mut client = config.member(&group(consumer, topic));
+    client.set("enable.auto.commit", "false");
+    let client: BaseConsumer<Complaints> = client.create_with_context(complaints).map_err(unavailable)?;
+    let asked = || -> Result<Standing, KafkaError> {
+        let metadata = client.fetch_metadata(Some(&name), ASK)?;
+        let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum();
+        let partition = murmur2::partition(key.to_string().as_bytes(), partitions);
+        let mut one = TopicPartitionList::with_capacity(1);
+        one.add_partition(&name, partition);
+        let committed = client.committed_offsets(one, ASK)?;
+        let committed = committed.elements().first().map(|partition| partition.offset());
+        let (low, high) = client.fetch_watermarks(&name, partition, ASK)?;
+        let next = match committed {
+            Some(Offset::Offset(offset)) => offset.max(low),
+            _ => low,
+        };
+        let behind = (high - next).max(0);
+        let oldest = match behind {
+            0 => None,
+            _ => happened(&client, topic, &name, partition, next)?,
+        };
+        Ok(Standing { partition, behind, oldest })
+    };
+    asked().map_err(unavailable)
+}
+
 fn position(
     client: &BaseConsumer<Complaints>,
     topic: Topic,
@@ -72,6 +110,27 @@ fn position(
     partition: i32,
     offset: i64,
 ) -> Result<Option<i64>, KafkaError> {
+    Ok(event_at(client, topic, name, partition, offset)?.map(|event| event.position))
+}
+
+fn happened(
+    client: &BaseConsumer<Complaints>,
+    topic: Topic,
+    name: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<Timestamp>, KafkaError> {
+    Ok(event_at(client, topic, name, partition, offset)?.map(|event| event.occurred_at))
+}
+
+/// The event at this place; `None` when the message there cannot be read.
+fn event_at(
+    client: &BaseConsumer<Complaints>,
+    topic: Topic,
+    name: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<Envelope>, KafkaError> {
     let mut one = TopicPartitionList::with_capacity(1);
     one.add_partition_offset(name, partition, Offset::Offset(offset))?;
     client.assign(&one)?;
@@ -79,7 +138,7 @@ fn position(
     while since.elapsed() < ASK {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(message)) if message.partition() == partition => {
-                return Ok(wire::read(topic, &message, &Schema::Unchecked).ok().map(|event| event.position));
+                return Ok(wire::read(topic, &message, &Schema::Unchecked).ok());
             }
             Some(Err(error)) => return Err(error),
             _ => {}

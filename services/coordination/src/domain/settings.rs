@@ -10,6 +10,8 @@ use super::{ServiceName, faults};
 pub const LONGEST_SETTINGS: usize = 32 * 1024;
 /// The largest rate or burst that means anything.
 const MOST: f64 = 10_000_000.0;
+/// The longest time in which a burst may be had again, in seconds.
+const LONGEST_WINDOW: f64 = 86_400.0;
 /// The gateway's limits.
 const CLASSES: [&str; 5] = ["read", "write", "auth", "stream", "address"];
 
@@ -112,6 +114,11 @@ fn limits(value: &Value, wrong: &mut Vec<Wrong>) {
         let burst = limit.get("burst").and_then(Value::as_u64);
         if burst.is_none_or(|burst| !(1..=10_000_000).contains(&burst)) {
             wrong.push(Wrong::at(format!("{at}/burst"), "must be a whole number from 1 to 10000000"));
+        } else if let (Some(burst), Some(rate)) = (burst, per_second)
+            && rate > 0.0
+            && burst as f64 / rate > LONGEST_WINDOW
+        {
+            wrong.push(Wrong::at(at, "burst / per_second must be at most a day, 86400"));
         }
     }
 }
@@ -162,12 +169,13 @@ mod tests {
                 "read": { "per_second": 0, "burst": 1.5 },
                 "write": { "per_second": "1", "burst": 0, "x": 1 },
                 "auth": 7,
+                "stream": { "per_second": 0.001, "burst": 1000 },
             },
             "faults": [
                 { "kind": "earthquake" },
-                { "kind": "panic", "every": 0, "times": 0, "expires_in_seconds": 0, "actor": "" },
-                { "kind": "slow" },
-                { "kind": "panic", "evry": 5 },
+                { "kind": "panic" },
+                { "kind": "slow", "actor": "order", "delay_ms": 0 },
+                { "kind": "panic", "actor": "order", "evry": 5 },
                 7,
             ],
         });
@@ -185,9 +193,7 @@ mod tests {
             "/limits/write/x",
             "/limits/auth",
             "/faults/0",
-            "/faults/1/every",
-            "/faults/1/times",
-            "/faults/1/expires_in_seconds",
+            "/limits/stream",
             "/faults/1/actor",
             "/faults/2/delay_ms",
             "/faults/3",
@@ -200,7 +206,7 @@ mod tests {
 
     #[test]
     fn settings_have_a_size() {
-        let fault = json!({ "kind": "panic", "entity": "x".repeat(64), "actor": "y".repeat(64), "id": "ü".repeat(64) });
+        let fault = json!({ "kind": "panic", "entity": "x".repeat(64), "actor": "y".repeat(64), "id": "z".repeat(64) });
         assert_eq!(pointers("all", json!({ "faults": vec![fault; 65] })), ["/faults"]);
         assert_eq!(pointers("all", json!({ "log_filter": "x".repeat(40_000) })), ["/log_filter", ""]);
     }

@@ -7,6 +7,7 @@ mod locks;
 mod problem;
 mod services;
 mod wire;
+pub mod workflows;
 
 use std::time::Duration;
 
@@ -84,5 +85,7 @@ impl Modify for Bearer {
 
 /// This service's OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let mut document = Document::openapi();
+    document.merge(workflows::Document::openapi());
+    document
 }

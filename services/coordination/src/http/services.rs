@@ -96,7 +96,7 @@ pub async fn health(api: Data<Api>, _: Staff, id: PathId<InstanceId>) -> Result<
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(HealthBody::from(instance)))
 }
 
-/// Instances whose lease is good, by service.
+/// Registered instances, by service.
 ///
 /// The `ETag` tells of what instances there are, where, and how they are; renewed leases do not change it, hence it is
 /// weak. With `If-None-Match` and `wait`, the answer comes when there is news, or is 304 when the time is up.

@@ -1,6 +1,6 @@
 //! What runs: registrations and their leases.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -134,7 +134,7 @@ pub async fn newest_version(pool: &PgPool, id: InstanceId) -> Result<i32, sqlx::
         .await
 }
 
-/// Instances whose lease is good, by service and id, at most `limit` of those behind `after`.
+/// Instances whose lease was not found expired, by service and id, at most `limit` of those behind `after`.
 pub async fn list(
     pool: &PgPool,
     service: Option<&ServiceName>,
@@ -146,7 +146,7 @@ pub async fn list(
         "select ",
         columns!(),
         " from instances
-         where not expired and expires_at > now() and ($1::text is null or service = $1)
+         where not expired and ($1::text is null or service = $1)
              and ($2::text is null or health = $2) and ($3::text is null or (service, instance_id) > ($3, $4::uuid))
          order by service, instance_id limit $5"
     ))
@@ -168,6 +168,21 @@ pub async fn count(pool: &PgPool) -> Result<i64, sqlx::Error> {
 /// How many there are of each health.
 pub async fn by_health(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query_as("select health, count(*) from instances group by health").fetch_all(pool).await
+}
+
+/// Says that somebody looks for leases that are over. When nobody has for longer than `gap`, nobody could renew one
+/// either: then all are renewed, once. How many.
+pub async fn watch(pool: &PgPool, gap: Duration) -> Result<u64, sqlx::Error> {
+    let renewed = sqlx::query(
+        "with before as (select looked_at from lease_watch for update),
+             looked as (update lease_watch set looked_at = now() from before)
+         update instances set expires_at = greatest(expires_at, now() + lease_seconds * interval '1 second')
+         from before where not expired and before.looked_at < now() - $1 * interval '1 second'",
+    )
+    .bind(gap.as_secs_f64())
+    .execute(pool)
+    .await?;
+    Ok(renewed.rows_affected())
 }
 
 /// Instances whose lease is over. From now on they cannot renew it; those found before, whose end was not told yet, are

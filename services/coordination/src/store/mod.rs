@@ -10,7 +10,7 @@ mod writer;
 pub use configurations::{Configuration, configuration, history, stream_of};
 pub use events::{deregistered, health_changed, registered, updated};
 pub use instances::{
-    Instance, by_health, claim_expired, count, find, list, newest_version, renew, renew_same,
+    Instance, by_health, claim_expired, count, find, list, newest_version, renew, renew_same, watch,
 };
 pub use locks::{Lock, acquire, find as find_lock, release, renew as renew_lock};
 pub use probes::{Outcome, save, take_due};

@@ -2,7 +2,8 @@
 //!
 //! The deadline is in the database and compared with its clock. A lease that was found expired is marked first: from then
 //! on it cannot be renewed, so that nobody hears of a good lease and of its end at the same time. A replica that dies in
-//! between leaves the mark, and the next one goes on.
+//! between leaves the mark, and the next one goes on. While nobody sweeps, because the database or all replicas are away,
+//! nobody can renew a lease: that time is not held against anyone.
 
 use std::{convert::Infallible, time::Duration};
 

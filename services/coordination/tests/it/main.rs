@@ -7,3 +7,4 @@ mod health;
 mod hostile;
 mod locks;
 mod registry;
+mod workflows;

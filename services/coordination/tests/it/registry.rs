@@ -74,6 +74,11 @@ fn a_lease_that_is_not_renewed_ends_at_either_replica_once() {
         sqlx::query(sooner).bind(short).execute(app.pool()).await.unwrap();
         eventually(|| async { (app.show(short).await.status == 404).then_some(()) }).await;
         other.heartbeat(short).await.is(404);
+        eventually(|| async {
+            let left = other.get("/v1/services?service=orders").await;
+            (left.items().len() == 1).then_some(())
+        })
+        .await;
         let rest = other.get("/v1/services?service=orders").await.is(200);
         assert_eq!(rest.items().iter().map(|item| &item["instance_id"]).collect::<Vec<_>>(), [&json!(long)]);
 
@@ -113,6 +118,33 @@ fn a_lease_that_was_found_expired_cannot_be_renewed_but_taken_anew() {
         let kinds: Vec<String> = sqlx::query_scalar(kinds).bind(id).fetch_all(app.pool()).await.unwrap();
         assert_eq!(kinds, ["ServiceRegistered", "ServiceDeregistered", "ServiceRegistered"]);
         app.show(id).await.is(200);
+    });
+}
+
+#[test]
+fn a_time_in_which_nobody_could_renew_is_not_held_against_anyone() {
+    run(async {
+        let app = TestApp::start().await;
+        let id = Uuid::now_v7();
+        app.register(instance(id, "orders")).await.is(201);
+        // The database, or all of coordination, was away for a minute.
+        let mut away = app.pool().begin().await.unwrap();
+        for lost in [
+            "update lease_watch set looked_at = now() - interval '1 minute'",
+            "update instances set expires_at = now() - interval '45 seconds'",
+        ] {
+            sqlx::query(lost).execute(&mut *away).await.unwrap();
+        }
+        away.commit().await.unwrap();
+        let good = "select expires_at > now() + interval '10 seconds' from instances where instance_id = $1";
+        eventually(|| async {
+            let good: Option<bool> =
+                sqlx::query_scalar(good).bind(id).fetch_optional(app.pool()).await.unwrap();
+            good.expect("still registered").then_some(())
+        })
+        .await;
+        app.heartbeat(id).await.is(200);
+        assert_eq!(app.get("/v1/services").await.items().len(), 1);
     });
 }
 

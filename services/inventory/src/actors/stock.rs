@@ -14,6 +14,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     idempotency::{self, Claim},
     store::{CommitError, Committer, Entry},
+    telemetry::in_trace,
 };
 use viscount_contracts::{ProductId, Quantity};
 
@@ -151,7 +152,10 @@ impl Entity for StockActor {
         for ask in asks {
             match ask {
                 Ask::Hold(wish, reply) => reply.send(self.hold(wish).await),
-                Ask::Adjust(adjust, reply) => reply.send(self.adjust(*adjust).await),
+                Ask::Adjust(adjust, reply) => {
+                    let trace = adjust.traceparent.clone();
+                    reply.send(in_trace(trace.as_deref(), self.adjust(*adjust)).await);
+                }
                 Ask::Announce(reply) => reply.send(self.announce().await),
             }
         }

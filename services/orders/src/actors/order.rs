@@ -11,6 +11,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     idempotency::{self, Claim, StoredAnswer},
     store::{CommitError, Committer, Entry, EventStore, NewEvent},
+    telemetry::{TraceContext, in_trace},
 };
 use viscount_contracts::{EventId, OrderId};
 
@@ -96,6 +97,8 @@ pub struct OrderActor {
     id: OrderId,
     env: Env,
     order: Option<Order>,
+    /// The trace that it was created in: what nobody asks for, such as a deadline's command, belongs there.
+    trace: Option<TraceContext>,
 }
 
 impl Entity for OrderActor {
@@ -105,11 +108,11 @@ impl Entity for OrderActor {
     type Message = Request;
 
     async fn load(id: OrderId, env: Env, origin: Origin) -> Result<Self, LoadError> {
-        let order = match origin {
-            Origin::New => None,
-            Origin::Stored => load(&env, id).await.map_err(|refusal| LoadError(refusal.to_string()))?,
-        };
-        Ok(Self { id, env, order })
+        let mut actor = Self { id, env, order: None, trace: None };
+        if matches!(origin, Origin::Stored) {
+            actor.reload().await.map_err(|refusal| LoadError(refusal.to_string()))?;
+        }
+        Ok(actor)
     }
 
     fn kind(request: &Request) -> &'static str {
@@ -121,15 +124,18 @@ impl Entity for OrderActor {
         for request in requests {
             let Request { command, cause, claim, traceparent, reply } = request;
             if next == Next::Reload {
-                match load(&self.env, self.id).await {
-                    Ok(order) => (self.order, next) = (order, Next::Continue),
+                match self.reload().await {
+                    Ok(()) => next = Next::Continue,
                     Err(refusal) => {
                         reply.send(Err(refusal));
                         continue;
                     }
                 }
             }
-            let answer = self.obey(command, cause, claim, traceparent).await;
+            self.trace = self.trace.or_else(|| TraceContext::parse(traceparent.as_deref()?));
+            let traceparent = traceparent.or_else(|| Some(self.trace?.to_string()));
+            let trace = traceparent.as_deref();
+            let answer = in_trace(trace, self.obey(command, cause, claim, trace)).await;
             if let Err(Refusal::Commit(_) | Refusal::Store(_)) = answer {
                 next = Next::Reload;
             }
@@ -149,7 +155,7 @@ impl OrderActor {
         command: Command,
         cause: Option<EventId>,
         claim: Option<(Claim, u16)>,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
     ) -> Result<Told, Refusal> {
         let mut fresh = false;
         for _ in 0..ROUNDS {
@@ -158,12 +164,12 @@ impl OrderActor {
                 Err(rejection) if fresh => return Err(rejection.into()),
                 // What is in memory may be old news: another replica may have gone on.
                 Err(_) => {
-                    self.order = load(&self.env, self.id).await?;
+                    self.reload().await?;
                     fresh = true;
                     continue;
                 }
             };
-            let (events, after) = self.foresee(&decided, traceparent.as_deref());
+            let (events, after) = self.foresee(&decided, traceparent);
             let Some(after) = after else { return Err(Rejection::Unknown.into()) };
             if events.is_empty() && claim.is_none() {
                 return Ok(Told { order: after, body: None });
@@ -189,16 +195,16 @@ impl OrderActor {
             let entry = Entry { events, inbox: cause, projection };
             match self.env.0.committer.commit(entry).await {
                 Ok(_) => {
-                    crate::metrics::went_on(self.order.as_ref(), &after, traceparent.as_deref());
+                    crate::metrics::went_on(self.order.as_ref(), &after, traceparent);
                     self.order = Some(after.clone());
                     return Ok(Told { order: after, body });
                 }
                 Err(CommitError::Conflict) => {
-                    self.order = load(&self.env, self.id).await?;
+                    self.reload().await?;
                     fresh = true;
                 }
                 Err(CommitError::Duplicate) => {
-                    self.order = load(&self.env, self.id).await?;
+                    self.reload().await?;
                     let order = self.order.clone().ok_or(Rejection::Unknown)?;
                     return Ok(Told { order, body: None });
                 }
@@ -232,6 +238,20 @@ impl OrderActor {
         (events, after)
     }
 
+    /// Reads the order as it is stored.
+    async fn reload(&mut self) -> Result<(), Refusal> {
+        let envelopes = self.env.0.store.stream(self.id.uuid(), 0).await;
+        let envelopes = envelopes.map_err(|error| Refusal::Store(error.to_string()))?;
+        let mut order = None;
+        for envelope in &envelopes {
+            let event = store::decode(envelope).map_err(|error| Refusal::Store(error.to_string()))?;
+            order = domain::evolve(self.id, order, &event, envelope.occurred_at);
+        }
+        self.order = order;
+        self.trace = envelopes.first().and_then(|first| TraceContext::parse(first.traceparent.as_deref()?));
+        Ok(())
+    }
+
     /// When the deadlines have to look at the order that is committed now. One look is promised with the first commit,
     /// and may have been put off by now to the end of the wait for stock; another only when what the order waits for
     /// since is due before that.
@@ -244,15 +264,4 @@ impl OrderActor {
             _ => None,
         }
     }
-}
-
-async fn load(env: &Env, id: OrderId) -> Result<Option<Order>, Refusal> {
-    let envelopes =
-        env.0.store.stream(id.uuid(), 0).await.map_err(|error| Refusal::Store(error.to_string()))?;
-    let mut order = None;
-    for envelope in &envelopes {
-        let event = store::decode(envelope).map_err(|error| Refusal::Store(error.to_string()))?;
-        order = domain::evolve(id, order, &event, envelope.occurred_at);
-    }
-    Ok(order)
 }

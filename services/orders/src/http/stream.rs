@@ -13,6 +13,7 @@ use tokio::time::{self, Instant, timeout};
 use viscount_chassis::{
     http::{Caller, Closing, Gone, MaybeCaller, NotTold, PathId, Query, WebSocket, Why, websocket},
     problem::Problem,
+    telemetry::{Span, SpanKind, current_trace, current_traceparent, in_trace},
 };
 use viscount_contracts::OrderId;
 
@@ -22,7 +23,7 @@ use super::{
     tickets::GOOD_FOR,
     wire::{EventBody, TicketBody},
 };
-use crate::stream::Session;
+use crate::{stream::Session, view::EventView};
 
 const PROTOCOL: &str = "orders.v1";
 /// Pause between pings. Two without any answer, and the client is taken to be gone.
@@ -75,7 +76,10 @@ pub async fn stream(
     let after = query.after.map_or_else(|| last_event_id(&request), Ok)?;
     let session = Session::new(id, after.max(0), api.hub.clone(), api.store.clone());
     if request.headers().contains_key(header::UPGRADE) {
-        websocket(&request, PROTOCOL, async move |socket| tell(socket, session, closing).await)
+        let opened = current_traceparent();
+        websocket(&request, PROTOCOL, async move |socket| {
+            in_trace(opened.as_deref(), tell(socket, session, closing)).await;
+        })
     } else if accepts_events(&request) {
         events(session, closing).await
     } else {
@@ -122,11 +126,17 @@ async fn tell(mut socket: WebSocket, mut session: Session, mut closing: Closing)
     let why = loop {
         tokio::select! {
             event = session.next() => match event {
-                Ok(Some(event)) => match socket.tell(serde_json::to_string(&event).unwrap_or_default()).await {
-                    Ok(()) => {}
-                    Err(NotTold::Gone) => return,
-                    Err(NotTold::TooSlow) => break Why::TooSlow,
-                },
+                Ok(Some(event)) => {
+                    let mut span = frame_span("websocket", &event);
+                    match socket.tell(serde_json::to_string(&event).unwrap_or_default()).await {
+                        Ok(()) => {}
+                        Err(NotTold::Gone) => return span.fail("gone"),
+                        Err(NotTold::TooSlow) => {
+                            span.fail("too_slow");
+                            break Why::TooSlow;
+                        }
+                    }
+                }
                 Ok(None) => break Why::Done,
                 Err(error) => {
                     tracing::warn!(%error, "a stream ends early");
@@ -148,6 +158,24 @@ async fn tell(mut socket: WebSocket, mut session: Session, mut closing: Closing)
     socket.close(why).await;
 }
 
+/// A frame that leaves, as the last step of the trace that its event belongs to, linked to whoever opened the stream.
+/// Only of a trace that is kept: an order may have many who watch it.
+fn frame_span(system: &'static str, event: &EventView) -> Span {
+    let Some(cause) = event.trace.filter(|cause| cause.is_sampled()) else { return Span::none() };
+    let mut span = Span::after(crate::NAME, SpanKind::Producer, "send orders.v1", Some(cause));
+    span.set("messaging.system", system);
+    span.set("messaging.operation.name", "send");
+    span.set("messaging.operation.type", "send");
+    span.set("messaging.destination.name", PROTOCOL);
+    span.set("viscount.event.type", event.kind.clone());
+    span.set("viscount.event.key", event.order_id.to_string());
+    span.set("viscount.event.version", event.version);
+    if let Some(opened) = current_trace() {
+        span.link(opened);
+    }
+    span
+}
+
 async fn events(mut session: Session, closing: Closing) -> Result<HttpResponse, Problem> {
     let over = session.is_over().await.map_err(|error| {
         tracing::warn!(%error, "a stream cannot begin");
@@ -167,6 +195,7 @@ async fn events(mut session: Session, closing: Closing) -> Result<HttpResponse, 
         match next {
             Err(_) => Some((Ok(Bytes::from_static(b": ping\n\n")), Some((session, closing)))),
             Ok(Ok(Some(event))) => {
+                let _span = frame_span("sse", &event);
                 let data = serde_json::to_string(&event).unwrap_or_default();
                 let frame = format!("id: {}\nevent: order\ndata: {data}\n\n", event.version);
                 Some((Ok::<_, std::convert::Infallible>(Bytes::from(frame)), Some((session, closing))))

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::mpsc;
-use viscount_chassis::store::EventStore;
+use viscount_chassis::{
+    store::EventStore,
+    telemetry::{self, TraceContext},
+};
 use viscount_contracts::{Envelope, OrderId};
 
 use super::StreamHub;
@@ -98,7 +101,11 @@ impl Session {
         if let Some(order) = &self.order
             && order.version > self.after
         {
-            self.ready.push_back(EventView::new(&envelope.kind, &event, order));
+            let mut view = EventView::new(&envelope.kind, &event, order);
+            if telemetry::exporting() {
+                view.trace = envelope.traceparent.as_deref().and_then(TraceContext::parse);
+            }
+            self.ready.push_back(view);
         }
         Ok(())
     }

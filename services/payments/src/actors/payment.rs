@@ -12,6 +12,7 @@ use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     failpoint,
     store::{CommitError, Committer, Entry, EventStore, NewEvent},
+    telemetry::{TraceContext, in_trace},
 };
 use viscount_contracts::{EventId, Money, OrderId, UserId};
 
@@ -107,6 +108,8 @@ const ROUNDS: usize = 8;
 pub struct PaymentActor {
     env: PaymentEnv,
     payment: Payment,
+    /// The trace that it began in: a question that is asked again, by and by, belongs there.
+    trace: Option<TraceContext>,
     /// The state may not be what is stored.
     stale: bool,
 }
@@ -118,11 +121,10 @@ impl Entity for PaymentActor {
     type Message = Request;
 
     async fn load(order: OrderId, env: PaymentEnv, origin: Origin) -> Result<Self, LoadError> {
-        let payment = match origin {
-            Origin::New => Payment::of(order),
-            Origin::Stored => stored(&env, order).await.map_err(|trouble| LoadError(trouble.to_string()))?,
-        };
-        Ok(Self { env, payment, stale: false })
+        let stale = matches!(origin, Origin::Stored);
+        let mut actor = Self { env, payment: Payment::of(order), trace: None, stale };
+        actor.refresh().await.map_err(|trouble| LoadError(trouble.to_string()))?;
+        Ok(actor)
     }
 
     fn kind(request: &Request) -> &'static str {
@@ -137,7 +139,10 @@ impl Entity for PaymentActor {
 
     async fn handle(&mut self, requests: Vec<Request>) -> Next {
         for Request { work, traceparent, reply } in requests {
-            let result = self.work(work, traceparent).await;
+            self.trace = self.trace.or_else(|| TraceContext::parse(traceparent.as_deref()?));
+            let traceparent = traceparent.or_else(|| Some(self.trace?.to_string()));
+            let trace = traceparent.as_deref();
+            let result = in_trace(trace, self.work(work, trace)).await;
             reply.send(result);
         }
         if self.stale {
@@ -153,14 +158,14 @@ impl Entity for PaymentActor {
 
 /// What a step is caused by, and so has its effect once.
 #[derive(Default)]
-struct Cause {
+struct Cause<'a> {
     event: Option<EventId>,
     webhook: Option<WebhookId>,
-    traceparent: Option<String>,
+    traceparent: Option<&'a str>,
 }
 
 impl PaymentActor {
-    async fn work(&mut self, work: Work, traceparent: Option<String>) -> Result<Settled, Trouble> {
+    async fn work(&mut self, work: Work, traceparent: Option<&str>) -> Result<Settled, Trouble> {
         match work {
             Work::Order { intent, event } => {
                 self.obey(intent, event, traceparent).await.map(|()| Settled::Done)
@@ -184,7 +189,7 @@ impl PaymentActor {
         &mut self,
         intent: Intent,
         event: EventId,
-        traceparent: Option<String>,
+        traceparent: Option<&str>,
     ) -> Result<(), Trouble> {
         self.refresh().await?;
         let answer = match self.payment.asks(&intent) {
@@ -196,7 +201,7 @@ impl PaymentActor {
     }
 
     /// Asks again what is not known.
-    async fn chase(&mut self, call: CallId, traceparent: Option<String>) -> Result<Settled, Trouble> {
+    async fn chase(&mut self, call: CallId, traceparent: Option<&str>) -> Result<Settled, Trouble> {
         self.refresh().await?;
         let Some(question) = self.payment.asks_again(call) else {
             // Known by now; a deadline that is left over ends here.
@@ -256,7 +261,11 @@ impl PaymentActor {
     }
 
     /// Decides, commits, believes. When another replica was faster: loads, and decides again.
-    async fn commit(&mut self, command: impl Fn(&Payment) -> Command, cause: &Cause) -> Result<(), Trouble> {
+    async fn commit(
+        &mut self,
+        command: impl Fn(&Payment) -> Command,
+        cause: &Cause<'_>,
+    ) -> Result<(), Trouble> {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
@@ -312,15 +321,15 @@ impl PaymentActor {
     }
 
     /// The payment as it will be, and what is to be written for that.
-    fn foresee(&self, decided: Vec<Event>, cause: &Cause) -> (Payment, Entry<Projection>) {
+    fn foresee(&self, decided: Vec<Event>, cause: &Cause<'_>) -> (Payment, Entry<Projection>) {
         let now = Timestamp::now();
         let mut after = self.payment.clone();
         let events: Vec<(Event, NewEvent)> = decided
             .into_iter()
             .map(|event| {
                 after.evolve(&event, now);
-                let stored =
-                    codec::encode(&after, after.version(), &event, now).traced(cause.traceparent.clone());
+                let stored = codec::encode(&after, after.version(), &event, now)
+                    .traced(cause.traceparent.map(str::to_owned));
                 (event, stored)
             })
             .collect();
@@ -331,17 +340,16 @@ impl PaymentActor {
 
     async fn refresh(&mut self) -> Result<(), Trouble> {
         if self.stale {
-            self.payment = stored(&self.env, self.payment.order()).await?;
+            let order = self.payment.order();
+            let events = self.env.0.store.stream(order.uuid(), 0).await;
+            let events = events.map_err(|error| Trouble::Away(error.to_string()))?;
+            self.payment =
+                codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))?;
+            self.trace = events.first().and_then(|first| TraceContext::parse(first.traceparent.as_deref()?));
             self.stale = false;
         }
         Ok(())
     }
-}
-
-async fn stored(env: &PaymentEnv, order: OrderId) -> Result<Payment, Trouble> {
-    let events =
-        env.0.store.stream(order.uuid(), 0).await.map_err(|error| Trouble::Away(error.to_string()))?;
-    codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))
 }
 
 fn away(error: CommitError) -> Trouble {

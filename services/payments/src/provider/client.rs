@@ -12,6 +12,7 @@ use viscount_chassis::resilience::{
     BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
     Verdict,
 };
+use viscount_chassis::telemetry::{self, Span, SpanKind, current_trace};
 use viscount_contracts::{Currency, Money, OrderId};
 
 use super::wire::{self, Failure, IDEMPOTENCY_KEY, List, Metadata, NewCharge, NewRefund, Status, meta};
@@ -48,11 +49,15 @@ pub enum ProviderError {
 pub struct Provider {
     http: Client,
     base: Url,
+    /// The base for others to read: without credentials.
+    shown: String,
     guard: Guard,
     timeout: Duration,
     faults: Option<Faults>,
 }
 
+/// The name of the breaker before the provider, in metrics and for operators.
+pub const BREAKER: &str = "payment_provider";
 /// The first pause after an answer that says nothing; doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest one.
@@ -117,9 +122,10 @@ impl Provider {
             limiter: config.limit,
             // Questions that only read are tried again here; those that move money, in `ask`, after looking.
             retry: Some(RetryConfig { max_retries: 1, ..RetryConfig::default() }),
-            ..GuardConfig::named("payment_provider")
+            ..GuardConfig::named(BREAKER)
         });
-        Ok(Self { http: http.build()?, base, guard, timeout: config.timeout, faults: None })
+        let shown = base.origin().ascii_serialization();
+        Ok(Self { http: http.build()?, base, shown, guard, timeout: config.timeout, faults: None })
     }
 
     /// The same, with what is to go wrong on demand: `provider_down` answers 503 in the provider's place, `provider_slow`
@@ -212,6 +218,23 @@ impl Provider {
         })
     }
 
+    /// An exchange that is given up before its end shows as a span without a status.
+    fn span(&self, method: &Method, path: &str) -> Span {
+        if !telemetry::exporting() {
+            return Span::none();
+        }
+        let template = path.split_once('?').map_or(path, |(template, _)| template);
+        let name = format!("{method} {template}");
+        let mut span = Span::child(crate::NAME, SpanKind::Client, name);
+        span.set("http.request.method", telemetry::known_method(method.as_str()));
+        span.set("url.template", template.to_owned());
+        span.set("url.full", format!("{}{template}", self.shown));
+        span.set("server.address", self.base.host_str().unwrap_or_default().to_owned());
+        span.set("server.port", self.base.port_or_known_default().unwrap_or_default());
+        span.set("peer.service", "payment-provider");
+        span
+    }
+
     fn exchange(
         &self,
         method: Method,
@@ -219,7 +242,12 @@ impl Provider {
         post: Option<(Uuid, Vec<u8>)>,
     ) -> impl Future<Output = Result<Exchanged, reqwest::Error>> + use<> {
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let mut span = self.span(&method, path);
         let mut request = self.http.request(method, url);
+        let traceparent = span.context().or_else(current_trace);
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent.to_string());
+        }
         if let Some((key, body)) = post {
             request = request
                 .header(IDEMPOTENCY_KEY, key.to_string())
@@ -229,15 +257,36 @@ impl Provider {
         let happens = |kind| self.faults.as_ref().and_then(|faults| faults.happens(kind));
         let (slow, down) = (happens(FaultKind::ProviderSlow), happens(FaultKind::ProviderDown));
         async move {
-            if let Some(slow) = slow {
-                sleep(slow.delay()).await;
-            }
-            if down.is_some() {
-                return Ok((StatusCode::SERVICE_UNAVAILABLE, bytes::Bytes::new()));
-            }
-            let response = request.send().await?;
-            Ok((response.status(), response.bytes().await?))
+            let answered = async {
+                if let Some(slow) = slow {
+                    sleep(slow.delay()).await;
+                }
+                if down.is_some() {
+                    return Ok((StatusCode::SERVICE_UNAVAILABLE, bytes::Bytes::new()));
+                }
+                let response = request.send().await?;
+                Ok((response.status(), response.bytes().await?))
+            };
+            let answered = answered.await;
+            told(&mut span, &answered);
+            answered
         }
+    }
+}
+
+/// What became of an exchange (OpenTelemetry's conventions for HTTP clients).
+fn told(span: &mut Span, answered: &Result<Exchanged, reqwest::Error>) {
+    match answered {
+        Ok((status, _)) => {
+            span.set("http.response.status_code", status.as_u16());
+            // Also a refused card: 402 is an answer, but whoever looks for it should find it.
+            if status.is_client_error() || status.is_server_error() {
+                span.fail(status.as_str().to_owned());
+            }
+        }
+        Err(error) if error.is_timeout() => span.fail("timeout"),
+        Err(error) if error.is_connect() => span.fail("connect"),
+        Err(_) => span.fail("broken"),
     }
 }
 

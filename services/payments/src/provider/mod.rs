@@ -12,7 +12,7 @@ mod early;
 pub mod signature;
 pub mod wire;
 
-pub use client::{Provider, ProviderConfig, ProviderError};
+pub use client::{BREAKER, Provider, ProviderConfig, ProviderError};
 pub use early::EarlyAnswers;
 
 /// The name of the one provider that is spoken to, as in `/v1/payments/webhooks/{provider}`.

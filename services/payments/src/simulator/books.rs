@@ -9,6 +9,7 @@ use tokio::{
     time::timeout,
 };
 use viscount_actors::{Restart, Supervisor};
+use viscount_chassis::telemetry::current_traceparent;
 
 use super::failure::Refusal;
 use crate::provider::wire::{Charge, LedgerEntry, Metadata, NewCharge, NewRefund, Refund, Status};
@@ -43,6 +44,8 @@ pub(super) struct NewRow {
     pub wanted: NewCharge,
     /// Why it is refused: code and text.
     pub failure: Option<(&'static str, &'static str)>,
+    /// The trace that its webhook belongs to.
+    pub traceparent: Option<String>,
 }
 
 /// What became of a refund that was asked for.
@@ -132,8 +135,8 @@ impl Books {
                  returning sequence, idempotency_key, charge, amount, currency, metadata,
                      extract(epoch from created_at)::bigint as created
              ), told as (
-                 insert into deliveries (event_id, kind, sequence, due_at, attempts)
-                 select 'evt_' || gen_random_uuid(), 'refund', sequence, now(), 0 from added where $5
+                 insert into deliveries (event_id, kind, sequence, due_at, attempts, traceparent)
+                 select 'evt_' || gen_random_uuid(), 'refund', sequence, now(), 0, $6 from added where $5
              )
              select * from added",
         )
@@ -142,6 +145,7 @@ impl Books {
         .bind(wanted.amount)
         .bind(serde_json::to_string(&wanted.metadata).unwrap_or_default())
         .bind(self.telling)
+        .bind(current_traceparent())
         .try_map(|row| refund(&row))
         .fetch_optional(&self.pool)
         .await;
@@ -290,8 +294,10 @@ async fn book(
              on conflict (idempotency_key) do nothing
              returning *
          ), told as (
-             insert into deliveries (event_id, kind, sequence, due_at, attempts)
-             select 'evt_' || gen_random_uuid(), 'charge', sequence, now(), 0 from added where $10
+             insert into deliveries (event_id, kind, sequence, due_at, attempts, traceparent)
+             select 'evt_' || gen_random_uuid(), 'charge', sequence, now(), 0,
+                 ($11::text[])[array_position($1::text[], idempotency_key)]
+             from added where $10
          ) ",
         charges!("added"),
         " union all ",
@@ -307,6 +313,7 @@ async fn book(
     .bind(rows().map(|row| row.failure.map(|(_, message)| message)).collect::<Vec<_>>())
     .bind(column(|row| serde_json::to_string(&row.wanted.metadata).unwrap_or_default()))
     .bind(telling)
+    .bind(rows().map(|row| row.traceparent.as_deref()).collect::<Vec<_>>())
     .try_map(|row| charge(&row))
     .fetch_all(pool)
     .await?;

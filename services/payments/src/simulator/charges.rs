@@ -8,7 +8,7 @@ use actix_web::{
 };
 use serde::Deserialize;
 use tokio::time::sleep;
-use viscount_chassis::http::Query;
+use viscount_chassis::{http::Query, telemetry::current_traceparent};
 
 use super::{
     Bank,
@@ -64,7 +64,10 @@ pub(super) async fn create(
         Card::Declined { code, message } => Some((code, message)),
         _ => None,
     };
-    let charge = bank.books.make_charge(NewRow { key, wanted: wanted.clone(), failure }).await?;
+    let charge = bank
+        .books
+        .make_charge(NewRow { key, wanted: wanted.clone(), failure, traceparent: current_traceparent() })
+        .await?;
     bank.faults.after().await?;
     if card == Card::Timeout {
         sleep(NEVER).await;

@@ -8,6 +8,7 @@ use reqwest::{Client, Url, header, redirect};
 use serde_json::json;
 use sqlx::{PgPool, Row, postgres::PgRow};
 use tokio::{sync::Notify, time::timeout};
+use viscount_chassis::telemetry::{self, Span, SpanKind, TraceContext, in_trace};
 
 use super::{
     books::{Books, Kind},
@@ -31,6 +32,8 @@ pub(super) struct Deliverer {
     news: Arc<Notify>,
     http: Client,
     target: WebhookTarget,
+    /// Where that is, for traces: without path and credentials.
+    server: String,
 }
 
 /// One that is due.
@@ -38,6 +41,7 @@ struct Due {
     event_id: String,
     kind: Kind,
     number: i64,
+    traceparent: Option<String>,
 }
 
 impl Deliverer {
@@ -48,7 +52,8 @@ impl Deliverer {
         }
         let http =
             Client::builder().timeout(DEADLINE).redirect(redirect::Policy::none()).no_proxy().build()?;
-        Ok(Self { pool, news, http, target })
+        let server = url.host_str().unwrap_or_default().to_owned();
+        Ok(Self { pool, news, http, target, server })
     }
 
     /// Delivers for ever. What is not taken is sent again: after 1, 2, 4, … seconds, 30 at the most.
@@ -100,14 +105,15 @@ impl Deliverer {
                  select event_id from deliveries where due_at <= now() order by due_at limit $1 for update skip locked
              ) as due
              where d.event_id = due.event_id
-             returning d.event_id, d.kind, d.sequence",
+             returning d.event_id, d.kind, d.sequence, d.traceparent",
         )
         .bind(BATCH)
         .bind(DEADLINE.as_secs_f64())
         .try_map(|row: PgRow| {
             let kind: String = row.try_get(1)?;
             let kind = if kind == "refund" { Kind::Refund } else { Kind::Charge };
-            Ok(Due { event_id: row.try_get(0)?, kind, number: row.try_get(2)? })
+            let (event_id, number, traceparent) = (row.try_get(0)?, row.try_get(2)?, row.try_get(3)?);
+            Ok(Due { event_id, kind, number, traceparent })
         })
         .fetch_all(&self.pool)
         .await
@@ -128,22 +134,45 @@ impl Deliverer {
             "data": { "object": object },
         });
         let body = event.to_string();
-        let request = self
+        let cause = due.traceparent.as_deref().and_then(TraceContext::parse);
+        let mut span = self.span(cause);
+        let mut request = self
             .http
             .post(&self.target.url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(signature::HEADER, signature::sign(&self.target.secret, now, body.as_bytes()))
             .body(body);
-        match request.send().await {
-            Ok(response) if response.status().is_success() => Some(due.event_id),
-            Ok(response) => {
-                tracing::debug!(status = response.status().as_u16(), "webhook not taken");
-                None
-            }
-            Err(error) => {
-                tracing::debug!(%error, "webhook not delivered");
-                None
-            }
+        if let Some(traceparent) = span.context().or(cause) {
+            request = request.header("traceparent", traceparent.to_string());
         }
+        let sending = async move {
+            match request.send().await {
+                Ok(response) => {
+                    let status = response.status();
+                    span.set("http.response.status_code", status.as_u16());
+                    if status.is_success() {
+                        return Some(due.event_id);
+                    }
+                    span.fail(status.as_str().to_owned());
+                    tracing::debug!(status = status.as_u16(), "webhook not taken");
+                }
+                Err(error) => {
+                    span.fail(if error.is_timeout() { "timeout" } else { "connect" });
+                    tracing::debug!(error = %error.without_url(), "webhook not delivered");
+                }
+            }
+            None
+        };
+        in_trace(due.traceparent.as_deref(), sending).await
+    }
+
+    fn span(&self, cause: Option<TraceContext>) -> Span {
+        if !telemetry::exporting() {
+            return Span::none();
+        }
+        let mut span = Span::after(super::NAME, SpanKind::Client, "POST", cause);
+        span.set("http.request.method", "POST");
+        span.set("server.address", self.server.clone());
+        span
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn draw(
     let (title, lines) = match popup {
         Popup::Help => ("keys".to_owned(), help()),
         Popup::Exits { path, heard, .. } => {
-            (format!("last exits of {path}"), heard_lines(heard, |exits| exits_of(exits, model)))
+            (format!("last exits of {path}"), heard_lines(heard, |exits| exits_of(path, exits, model)))
         }
         Popup::Why { order, heard } => (format!("why {order}"), heard_lines(heard, why)),
     };
@@ -86,15 +86,17 @@ fn heard_lines<T>(heard: &Heard<T>, tell: impl FnOnce(&T) -> Vec<Told>) -> Vec<T
     lines
 }
 
-fn exits_of(exits: &Vec<Ended>, model: &Model) -> Vec<Told> {
+fn exits_of(path: &str, exits: &[Ended], model: &Model) -> Vec<Told> {
     if exits.is_empty() {
         return vec![("it has not fallen".to_owned(), false)];
     }
     let mut lines = Vec::new();
     for exit in exits {
         let ago = format::seconds_since(&exit.at, model.clock).map(format::age);
-        let id = exit.id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
-        lines.push((format!("{} ago  {}{id}", ago.unwrap_or_default(), exit.at), true));
+        // A supervisor shows those of all below it.
+        let of = if exit.path == path { "" } else { &exit.path };
+        let of = [of, exit.id.as_deref().unwrap_or_default()].join(" ");
+        lines.push((format!("{} ago  {}  {}", ago.unwrap_or_default(), exit.at, of.trim()), true));
         let at = exit.message_kind.as_deref().map(|kind| format!(" at {kind}")).unwrap_or_default();
         let up = format::age(exit.uptime_seconds);
         lines.push((format!("  {}{at}, after {up}", exit_text(&exit.exit)), false));

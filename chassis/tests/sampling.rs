@@ -1,0 +1,95 @@
+//! What leaves a process that keeps no traces: failures, with what was open around them. A binary of its own: a process
+//! exports to one collector.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span as Sent;
+use prost::Message;
+use viscount_chassis::telemetry::{
+    Sampler, Span, SpanKind, TelemetryConfig, TraceContext, TracesConfig, current_traceparent, in_context,
+    in_trace, init,
+};
+
+fn collector() -> (String, mpsc::Receiver<Vec<Sent>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            let mut body = vec![0; length.unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+            let scopes = request.resource_spans.into_iter().flat_map(|of| of.scope_spans);
+            sender.send(scopes.flat_map(|scope| scope.spans).collect()).unwrap();
+        }
+    });
+    (url, receiver)
+}
+
+#[tokio::test]
+async fn a_failure_leaves_with_what_was_open_around_it() {
+    let (endpoint, collected) = collector();
+    let sampler = Sampler::named(Some("parentbased_always_off"), None).unwrap();
+    let telemetry = init(TelemetryConfig {
+        filter: "warn".to_owned(),
+        traces: Some(TracesConfig { sampler, ..TracesConfig::to(endpoint) }),
+        ..TelemetryConfig::default()
+    })
+    .unwrap();
+
+    // All is well: nothing is told.
+    let well = Span::child("shop", SpanKind::Server, "all is well");
+    drop(Span::after("shop", SpanKind::Client, "inside", well.context()));
+    drop(well);
+
+    // A request; what ended in it before; and a failure in another task, which knows the trace by its header alone.
+    let request = Span::child("shop", SpanKind::Server, "request");
+    let header = in_context(request.context().unwrap(), async { current_traceparent() }).await.unwrap();
+    assert!(header.ends_with("-00"), "not sampled: {header}");
+    drop(Span::after("shop", SpanKind::Client, "before", request.context()));
+    let other = tokio::spawn(in_trace(Some(header.as_str()), async {
+        let work = Span::child("stock", SpanKind::Consumer, "work");
+        let mut call = Span::after("stock", SpanKind::Client, "call", work.context());
+        call.fail("timeout");
+    }));
+    other.await.unwrap();
+    let trace = request.context().unwrap();
+    drop(request);
+
+    // Many in one batch, one of which somebody wants to see: the batch is kept, with as many links as are allowed.
+    let kept = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    let many = (0..200).map(|_| trace).chain([kept]);
+    drop(Span::for_many("shop", SpanKind::Client, "batch", many));
+    drop(Span::for_many("shop", SpanKind::Client, "batch of nobody", [trace].into_iter()));
+    drop(Span::after("shop", SpanKind::Server, "wanted", Some(kept)));
+
+    telemetry.flush();
+    let mut sent: Vec<Sent> = collected.recv_timeout(Duration::from_secs(20)).unwrap();
+    sent.extend(collected.try_iter().flatten());
+    let mut names: Vec<_> = sent.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["batch", "call", "request", "wanted", "work"]);
+    let find = |name: &str| sent.iter().find(|span| span.name == name).unwrap();
+    assert_eq!(find("call").parent_span_id, find("work").span_id);
+    assert_eq!(find("work").parent_span_id, find("request").span_id);
+    assert_eq!(find("call").status.as_ref().unwrap().code, 2);
+    assert!(find("request").status.is_none());
+    assert_eq!(find("wanted").trace_id, 0x4bf92f3577b34da6a3ce929d0e0e4736_u128.to_be_bytes());
+    let batch = find("batch");
+    assert_eq!((batch.links.len(), batch.dropped_links_count), (128, 73));
+    drop(telemetry);
+    assert!(Span::child("shop", SpanKind::Internal, "late").is_none(), "nothing is begun any more");
+}
