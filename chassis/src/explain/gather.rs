@@ -38,7 +38,7 @@ impl Explain {
             within(parked(&inner.pool, inner.consumer, key)),
             within(inner.relay()),
             timeout(PATIENCE, inner.log.check()),
-            within(inner.notes(key)),
+            inner.notes(key),
         );
         let mut parked = match parked {
             Ok(parked) => parked,
@@ -114,11 +114,21 @@ impl Inner {
         }))
     }
 
-    async fn notes(&self, key: Uuid) -> Result<Vec<Note>, sqlx::Error> {
-        match &self.noting {
-            Some(note) => note(self.pool.clone(), key).await,
-            None => Ok(Vec::new()),
-        }
+    async fn notes(&self, key: Uuid) -> Result<Vec<Note>, String> {
+        let Some(note) = &self.noting else { return Ok(Vec::new()) };
+        let asking = async {
+            let turn = self.asking.clone().acquire_owned().await.map_err(|closed| closed.to_string())?;
+            let notes = note(self.pool.clone(), key);
+            // Goes on when nobody waits any more, so that its connection is not given to the next one before it is free.
+            let asked = tokio::spawn(async move {
+                let notes = notes.await;
+                drop(turn);
+                notes
+            });
+            let notes = asked.await.map_err(|error| error.to_string())?;
+            notes.map_err(|error| error.to_string())
+        };
+        timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 }
 

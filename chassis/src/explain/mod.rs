@@ -12,7 +12,8 @@ mod wire;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use actix_web::web::ServiceConfig;
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
@@ -26,8 +27,6 @@ use crate::{
 
 /// How long each source may take. Who asks waits a second.
 const PATIENCE: Duration = Duration::from_millis(600);
-/// How long a connection is kept for the next question.
-const IDLE: Duration = Duration::from_secs(10);
 
 type Breaker = (&'static str, Box<dyn Fn() -> BreakerState + Send + Sync>);
 type Noting = Box<dyn Fn(PgPool, Uuid) -> BoxFuture<'static, Result<Vec<Note>, sqlx::Error>> + Send + Sync>;
@@ -45,6 +44,8 @@ struct Inner {
     log: Arc<dyn EventLog>,
     breakers: Vec<Breaker>,
     noting: Option<Noting>,
+    /// One question to the service's own tables at a time.
+    asking: Arc<Semaphore>,
 }
 
 /// An [`Explain`] that is being put together.
@@ -58,8 +59,8 @@ impl Explain {
         pool: &PgPool,
         log: &Arc<dyn EventLog>,
     ) -> Builder {
-        let (pool, log) = (asking(pool), log.clone());
-        Builder(Inner { consumer, reads, pool, log, breakers: Vec::new(), noting: None })
+        let (pool, log, asking) = (pool.clone(), log.clone(), Arc::new(Semaphore::new(1)));
+        Builder(Inner { consumer, reads, pool, log, breakers: Vec::new(), noting: None, asking })
     }
 
     /// Lets the service's port answer with it.
@@ -79,8 +80,8 @@ impl Builder {
         self
     }
 
-    /// What the service knows of a key, from its own tables. It is given a pool of few connections and short patience, so that
-    /// whoever asks while a table is locked takes nothing from those who work.
+    /// What the service knows of a key, from its own tables. Only one of these is under way at a time, so that
+    /// asking while a table is locked takes no more than one connection from those who work.
     pub fn noting<F, Fut>(mut self, note: F) -> Self
     where
         F: Fn(PgPool, Uuid) -> Fut + Send + Sync + 'static,
@@ -94,14 +95,4 @@ impl Builder {
     pub fn build(self) -> Explain {
         Explain { inner: Arc::new(self.0) }
     }
-}
-
-/// Connections for asking: made when somebody asks, and gone soon after.
-fn asking(pool: &PgPool) -> PgPool {
-    let patience = [("statement_timeout", format!("{}ms", PATIENCE.as_millis()))];
-    PgPoolOptions::new()
-        .max_connections(2)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(Some(IDLE))
-        .connect_lazy_with((*pool.connect_options()).clone().options(patience))
 }
