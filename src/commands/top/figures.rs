@@ -88,7 +88,8 @@ pub struct Sums<'a>(pub Vec<&'a Process>);
 impl Sums<'_> {
     /// The increase per second of the series that fit.
     pub fn rate(&self, name: &str, fits: impl Fn(&Sample) -> bool) -> f64 {
-        self.rates(name).filter(|(sample, _)| fits(sample)).map(|(_, rate)| rate).sum()
+        // The sum of nothing is -0.0.
+        self.rates(name).filter(|(sample, _)| fits(sample)).map(|(_, rate)| rate).sum::<f64>() + 0.0
     }
 
     fn rates<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a Sample, f64)> {

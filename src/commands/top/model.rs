@@ -88,6 +88,12 @@ impl Platform {
         std::iter::once("gateway".to_owned()).chain(others).collect()
     }
 
+    /// True when the gateway leads there: whoever is only registered can be seen, and not be asked.
+    pub fn can_be_asked(&self, service: &str) -> bool {
+        let behind = |readiness: &Readiness| readiness.checks.contains_key(service);
+        service == "gateway" || self.readiness.last.as_ref().is_none_or(behind)
+    }
+
     fn read(&mut self, process: &str, reading: Reading) {
         match self.processes.get_mut(process) {
             Some(known) => known.read(reading),
@@ -201,7 +207,7 @@ impl Model {
 
     /// The actors of services that were not looked at yet.
     pub(super) fn ask_for_all_actors(&mut self) -> Vec<Ask> {
-        let new = |of: &String| of != "gateway" && !self.platform.trees.contains_key(of);
+        let new = |of: &String| self.has_actors(of) && !self.platform.trees.contains_key(of);
         let asks: Vec<Ask> = self.platform.services().into_iter().filter(new).map(Ask::Actors).collect();
         asks.into_iter().filter(|ask| self.in_flight.insert(ask.clone())).collect()
     }
@@ -214,7 +220,8 @@ impl Model {
         let look_again = self.round.is_multiple_of(LOOK_AGAIN);
         self.round += 1;
         for service in self.platform.services() {
-            if look_again || !self.shares_the_gateways_process(&service) {
+            let has_told = !look_again && self.shares_the_gateways_process(&service);
+            if self.platform.can_be_asked(&service) && !has_told {
                 asks.push(Ask::Metrics(service));
             }
         }
@@ -229,9 +236,14 @@ impl Model {
         asks
     }
 
-    /// The gateway has no actors of its own.
+    /// The gateway has none, and who is not behind it cannot be asked.
+    fn has_actors(&self, service: &str) -> bool {
+        service != "gateway" && self.platform.can_be_asked(service)
+    }
+
+    /// The actors of the selected service.
     pub(super) fn ask_for_actors(&self) -> Option<Ask> {
-        Some(self.service()).filter(|service| service != "gateway").map(Ask::Actors)
+        Some(self.service()).filter(|service| self.has_actors(service)).map(Ask::Actors)
     }
 
     fn shares_the_gateways_process(&self, service: &str) -> bool {
@@ -248,8 +260,10 @@ impl Model {
                 platform.readiness.hear(answer);
                 // The first time, it says whom to ask.
                 if known == 1 {
-                    let services = platform.services().into_iter().skip(1).map(Ask::Metrics);
-                    return services.chain(self.ask_for_actors()).collect();
+                    let behind = platform.services().into_iter().skip(1);
+                    let services: Vec<Ask> =
+                        behind.filter(|service| platform.can_be_asked(service)).map(Ask::Metrics).collect();
+                    return services.into_iter().chain(self.ask_for_actors()).collect();
                 }
             }
             Told::Registry(answer) => platform.registry.hear(answer),

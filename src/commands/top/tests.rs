@@ -103,6 +103,7 @@ impl Seen {
         seen.hear(Told::Readiness(Ok(serde_json::from_value(readiness).unwrap())));
         let registry = json!({"items": [
             {"instance_id": "a", "service": "orders", "address": "10.0.0.1:8084", "version": "0.1.0", "health": "healthy"},
+            {"instance_id": "c", "service": "simulator", "address": "10.0.0.3:8089", "version": "0.1.0", "health": "healthy"},
             {"instance_id": "b", "service": "orders", "address": "10.0.0.2:8084", "version": "0.1.0", "health": "unhealthy"},
         ]});
         let registry: Registry = serde_json::from_value(registry).unwrap();
@@ -155,7 +156,7 @@ fn a_storm_is_seen_on_the_smallest_usual_terminal() {
     assert_shows(&screen, &["! payments is unavailable", "! orders at 10.0.0.2:8084 is unhealthy"]);
     assert_shows(
         &screen,
-        &["1 services (6)", "2 actors of orders (4)", "3 lag (1)", "4 orders not finished (1)"],
+        &["1 services (7)", "2 actors of orders (4)", "3 lag (1)", "4 orders not finished (1)"],
     );
     assert_shows(&screen, &["0.0.1:8084", "backing_off", "1/5", "-00000000beef", "validated", "1m 30s"]);
 }
@@ -295,6 +296,20 @@ fn a_round_asks_what_is_not_under_way_and_one_process_once() {
     seen.press(KeyCode::Char('p'));
     seen.later(60);
     assert_eq!(seen.update(Message::Tick), [], "paused");
+}
+
+#[test]
+fn who_is_registered_and_not_behind_the_gateway_is_seen_and_not_asked() {
+    let mut seen = Seen::storm();
+    let asked = seen.update(Message::Tick);
+    assert!(!asked.contains(&Ask::Metrics("simulator".to_owned())), "{asked:?}");
+    let data = snapshot::json(&seen.model);
+    assert_eq!(
+        (&data["services"][4]["service"], &data["services"][4]["state"]),
+        (&json!("simulator"), &json!("healthy"))
+    );
+    assert_eq!(seen.press(KeyCode::End), [], "its actors are not asked for");
+    assert_shows(&seen.screen(80, 24), &["simulator is not behind the gateway"]);
 }
 
 #[test]

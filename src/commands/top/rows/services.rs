@@ -78,6 +78,8 @@ pub fn services(model: &Model) -> Vec<Row> {
         let state = match (said, error) {
             (_, Some(_)) if platform.readiness.error.is_some() => "no answer".to_owned(),
             (Some(said), _) => said,
+            // Coordination sees those that are not behind the gateway.
+            (None, None) if !platform.can_be_asked(&service) => health(model, &service),
             (None, Some(_)) => "no answer".to_owned(),
             (None, None) => "unknown".to_owned(),
         };
@@ -94,6 +96,17 @@ pub fn services(model: &Model) -> Vec<Row> {
         }
     };
     platform.services().into_iter().map(one).collect()
+}
+
+/// The worst that is said of the instances of this service.
+fn health(model: &Model, service: &str) -> String {
+    let all = model.platform.registry.last.iter().flatten().filter(|it| it.service == service);
+    let worst = all.map(|it| it.health.as_str()).max_by_key(|health| match *health {
+        "unhealthy" => 2,
+        "healthy" => 0,
+        _ => 1,
+    });
+    worst.unwrap_or("unknown").to_owned()
 }
 
 impl Row {
@@ -144,7 +157,7 @@ impl Row {
     fn tone(&self) -> Tone {
         match self.state.as_str() {
             "no answer" | "unknown" => Tone::Old,
-            "unavailable" | "draining" => Tone::Bad,
+            "unavailable" | "draining" | "unhealthy" => Tone::Bad,
             _ if self.error.is_some() => Tone::Old,
             _ if self.requests.error_share.is_some_and(|share| share > 0.01) => Tone::Bad,
             "degraded" => Tone::Warning,

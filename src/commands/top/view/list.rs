@@ -80,8 +80,11 @@ fn nothing(model: &Model, pane: Pane) -> String {
         }
         (Some(error), _) => error.to_string(),
         (None, Pane::Actors) if model.service() == "gateway" => "the gateway has no actors".to_owned(),
+        (None, Pane::Actors) if !platform.can_be_asked(&model.service()) => {
+            format!("{} is not behind the gateway", model.service())
+        }
         (None, Pane::Orders) if platform.workflows.last.is_some() => "all are finished".to_owned(),
-        (None, Pane::Lag) if !platform.processes.is_empty() => "nobody tells".to_owned(),
+        (None, Pane::Lag) if !platform.processes.is_empty() => "no group tells its lag".to_owned(),
         (None, _) => "asking".to_owned(),
     }
 }
