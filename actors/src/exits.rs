@@ -1,7 +1,7 @@
 //! The last exits of each actor, for whoever asks what went wrong.
 //!
 //! Kept small: 16 of an actor or a supervisor, 64 of all entities of a router. What is kept never holds a message, only
-//! the name of its kind. A backtrace is taken down as addresses when a panic happens (see [`contain`](crate::contain))
+//! the name of its kind. A backtrace is taken down as addresses when a panic happens (see [`panics`](crate::panics))
 //! and given names when somebody reads it: reading is slow, so do it off the threads that actors live on.
 
 use std::backtrace::Backtrace;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::time::Duration;
 
 use crate::Exit;
-use crate::contain::take_backtrace;
+use crate::panics::take_backtrace;
 
 /// Exits kept of one child of the tree.
 pub(crate) const OF_ONE: usize = 16;
@@ -130,18 +130,11 @@ impl Exits {
     }
 }
 
-/// What the frames of a panic's own machinery have in their names or places, and those of the guardian that caught it.
-const MACHINERY: &[&str] = &[
-    "backtrace",
-    "panicking",
-    "panic_handler",
-    "begin_unwind",
-    "begin_panic",
-    "catch_unwind",
-    "contain::",
-    "contain.rs",
-    "library/alloc/src/boxed.rs",
-];
+/// What the innermost frames have in their names or places: the panic's own machinery, and the hook that took it down.
+const MACHINERY: &[&str] =
+    &["backtrace", "panicking", "panic_handler", "begin_unwind", "begin_panic", "panics.rs"];
+/// What the first frame has that belongs to whoever caught the panic.
+const CAUGHT: &[&str] = &["catch_unwind", "do_call", "contain.rs", "contain::"];
 
 /// The part of a backtrace between the panic and the guardian, not longer than is useful.
 fn readable(backtrace: &str) -> String {
@@ -156,8 +149,10 @@ fn readable(backtrace: &str) -> String {
             _ => frames.push(format!("{line}\n")),
         }
     }
-    let is_machinery = |frame: &String| MACHINERY.iter().any(|part| frame.contains(part));
-    let ours = frames.iter().skip_while(|frame| is_machinery(frame)).take_while(|frame| !is_machinery(frame));
+    let has = |frame: &String, parts: &[&str]| parts.iter().any(|part| frame.contains(part));
+    let end = frames.iter().position(|frame| has(frame, CAUGHT)).unwrap_or(frames.len());
+    let begin = frames[..end].iter().rposition(|frame| has(frame, MACHINERY)).map_or(0, |last| last + 1);
+    let ours = &frames[begin..end];
     let mut text = String::new();
     for frame in ours {
         if text.len() + frame.len() > LONGEST_BACKTRACE {
@@ -177,7 +172,8 @@ mod tests {
     fn a_backtrace_is_cut_to_what_is_between_the_panic_and_the_guardian() {
         let whole = concat!(
             "   0: std::backtrace::Backtrace::create\n             at /rustc/b.rs:1:1\n",
-            "   1: {closure#0}\n             at ./src/contain.rs:90:9\n",
+            "   1: core::bool::then\n             at /rustc/library/core/src/bool.rs:66:24\n",
+            "   2: {closure#0}\n             at ./src/panics.rs:50:9\n",
             "   2: core::panicking::panic_fmt\n             at /rustc/library/core/src/panicking.rs:1:1\n",
             "   3: orders::obey\n             at ./order.rs:7:9\n",
             "   4: orders::handle\n",

@@ -117,6 +117,7 @@ mod guardian;
 mod lever;
 pub mod metric;
 pub mod metrics;
+mod panics;
 mod policy;
 mod renew;
 mod reply;
@@ -127,9 +128,9 @@ mod tree;
 mod watchdog;
 
 pub use actor_ref::ActorRef;
-pub use contain::log_contained_panics;
 pub use exit::Exit;
 pub use exits::{ExitFilter, ExitRecord};
+pub use panics::log_contained_panics;
 pub use policy::{Backoff, Intensity, Restart, Strategy};
 pub use renew::renew;
 pub use reply::{Answer, AskError, Reply};

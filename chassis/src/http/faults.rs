@@ -1,6 +1,6 @@
 //! `/v1/ops/faults`: what is to go wrong, on demand. For administrators, and only where faults are allowed.
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 use utoipa::OpenApi;
 use viscount_actors::{
@@ -9,7 +9,7 @@ use viscount_actors::{
 };
 
 use super::{
-    extract::{Body, PathId, Query},
+    extract::{Body, Query},
     supervision::Named,
 };
 use crate::{
@@ -112,10 +112,11 @@ async fn clear(
     caller: Caller,
     place: web::Data<Place>,
     _named: Query<Named>,
-    id: PathId<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::Admin)?;
-    match place.supervisor.faults().clear(&id.into_inner()) {
+    let id = request.match_info().get("id").unwrap_or_default();
+    match place.supervisor.faults().clear(id) {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::not_found("fault")),
     }

@@ -53,6 +53,8 @@ impl Leaving {
 
 /// Asked by machines, in a fixed rhythm.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// The same, of coordination: leases, who is there, settings.
+const RHYTHMS: [&str; 2] = ["/v1/services", "/v1/config"];
 
 /// What is kept of a request while its handler owns it. Not the request itself: actix must be its only owner to route.
 struct Asked {
@@ -134,13 +136,15 @@ impl Layer {
     /// OpenTelemetry's semantic conventions for an HTTP server. Probes and scrapes come every few seconds and belong to
     /// nothing; they are told only where whoever asks has a trace.
     fn span(&self, asked: &RequestHead, parent: Option<TraceContext>) -> Span {
-        if !telemetry::exporting() || parent.is_none() && PROBES.contains(&asked.uri.path()) {
+        let path = asked.uri.path();
+        let in_rhythm = || PROBES.contains(&path) || RHYTHMS.iter().any(|start| path.starts_with(start));
+        if !telemetry::exporting() || parent.is_none() && in_rhythm() {
             return Span::none();
         }
         let mut span = Span::after(self.service, SpanKind::Server, "", parent);
         span.set("http.request.method", telemetry::known_method(asked.method.as_str()));
         span.set("url.scheme", "http");
-        span.set("url.path", asked.uri.path().to_owned());
+        span.set("url.path", path.to_owned());
         span
     }
 

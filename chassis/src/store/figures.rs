@@ -36,7 +36,7 @@ pub(crate) async fn show(
         let idle = pool.num_idle();
         figures.idle.set(idle as f64);
         figures.in_use.set(f64::from(pool.size()) - idle as f64);
-        if look % TRY == 0 {
+        if look.is_multiple_of(TRY) {
             let began = Instant::now();
             // A pool that has none to give is waited for as long as by anybody else: that is the figure.
             drop(pool.acquire().await);

@@ -85,15 +85,38 @@ async fn groups(engine: &impl Engine, published: usize) {
         ends.insert(*partition, *offset);
         done.insert(event.id);
     }
-    let ends: Vec<_> = ends.into_iter().collect();
-    one.place.save(&ends).await.unwrap();
+    let saved: Vec<_> = ends.iter().map(|(partition, offset)| (*partition, *offset)).collect();
+    one.place.save(&saved).await.unwrap();
     drop(one);
+    standings(engine, &taken, &ends).await;
     let mut again = join(engine.log().as_ref(), engine.pool(), "halfway").await;
     let rest = take(&mut again, published - done.len()).await;
     assert!(rest.iter().all(|(.., event)| !done.contains(&event.id)), "what was saved does not come again");
     let mut other = join(engine.log().as_ref(), engine.pool(), "other").await;
     let all: Vec<_> = take(&mut other, published).await.into_iter().map(|(.., event)| event).collect();
     complete(&all, published);
+}
+
+/// Whoever asks hears where a group stands in the partition of a key, whether it is joined or not.
+async fn standings(engine: &impl Engine, all: &[(i32, i64, Arc<Envelope>)], ends: &HashMap<i32, i64>) {
+    for (partition, _, event) in all {
+        let behind = |group: &'static str, end: Option<&i64>| {
+            let left =
+                all.iter().filter(|(of, offset, _)| of == partition && end.is_none_or(|end| offset > end));
+            let left: Vec<_> = left.map(|(.., event)| event.occurred_at).collect();
+            let member = Member { consumer: group, topic: Topic::Orders, pool: engine.pool() };
+            async move {
+                let standing = engine.log().standing(member, event.key).await.unwrap();
+                assert_eq!((standing.partition, standing.behind), (*partition, left.len() as i64), "{group}");
+                assert_eq!(standing.oldest, left.first().copied(), "{group}");
+            }
+        };
+        // Each key once; its first event is as good as any.
+        if event.version == 1 {
+            behind("halfway", ends.get(partition)).await;
+            behind("nobody", None).await;
+        }
+    }
 }
 
 async fn follow(log: &dyn EventLog, start: Start) -> Box<dyn LogReader> {

@@ -9,13 +9,10 @@ use crate::support::*;
 
 #[tokio::test]
 async fn every_row_reaches_its_service_unchanged() {
-    let services = [
-        TestService::echo().await,
-        TestService::echo().await,
-        TestService::echo().await,
-        TestService::echo().await,
-        TestService::echo().await,
-    ];
+    let mut services = Vec::new();
+    for _ in Service::ALL {
+        services.push(TestService::echo().await);
+    }
     let upstreams = Service::ALL
         .into_iter()
         .zip(&services)

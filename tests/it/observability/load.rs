@@ -67,7 +67,7 @@ impl<'a> Load<'a> {
         let seen = watch(&self.platform.url, &self.buyer, &order, 0, usize::MAX).await.unwrap();
         assert!(seen.ended);
         for step in 0..2 {
-            let part = json!({"amount": {"amount": 100, "currency": "GBP"}});
+            let part = json!({"amount": {"amount": 100, "currency": "GBP"}, "reason": "a scratch"});
             let path = format!("/v1/orders/{order}/refund");
             let key = Uuid::now_v7().to_string();
             let asked = self.platform.post(&path, &self.buyer, &key, &part).await.unwrap();

@@ -24,7 +24,7 @@ pub async fn sweep(registry: Registry) -> Result<(), Infallible> {
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for round in 0u64.. {
         rounds.tick().await;
-        if round % SHOWN == 0
+        if round.is_multiple_of(SHOWN)
             && let Err(error) = registry.show().await
         {
             tracing::debug!(%error, "instances cannot be counted now");
