@@ -13,7 +13,7 @@ viscount_chassis::metrics::list! {
     LOCKS = counter("coordination_locks_total",
         [Label("outcome", "`taken`, `held` (by another), `full` (too many names) or `failed`")],
         "Locks asked for.");
-    WORKFLOWS_BATCH_SIZE = histogram("workflows_batch_size", [], "Events that were taken into the view of workflows together.");
-    WORKFLOWS_BATCH_SECONDS = histogram("workflows_batch_seconds", [], "How long that took, the database included.");
     CONFIGURATIONS = counter("coordination_configurations_total", [], "Settings replaced.");
+    WORKFLOWS_BATCH_SIZE = histogram("workflows_batch_size", [], "Events that were taken into the view of orders together.");
+    WORKFLOWS_BATCH_SECONDS = histogram("workflows_batch_seconds", [], "How long that took.");
 }

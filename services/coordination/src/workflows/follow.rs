@@ -33,7 +33,7 @@ use super::{
     fold::{TOPICS, fold},
     store,
 };
-use crate::metrics as names;
+use crate::metrics::{WORKFLOWS_BATCH_SECONDS, WORKFLOWS_BATCH_SIZE};
 
 /// What happens within this time is taken in together.
 const PACE: Duration = Duration::from_millis(200);
@@ -180,8 +180,8 @@ impl View {
         if !events.is_empty() {
             let began = Instant::now();
             self.keep(&events).await?;
-            histogram!(names::WORKFLOWS_BATCH_SIZE).record(events.len() as f64);
-            histogram!(names::WORKFLOWS_BATCH_SECONDS).record(began.elapsed().as_secs_f64());
+            histogram!(WORKFLOWS_BATCH_SIZE).record(events.len() as f64);
+            histogram!(WORKFLOWS_BATCH_SECONDS).record(began.elapsed().as_secs_f64());
         }
         for (at, partition, offset) in through {
             self.unsaved[at].insert(partition, offset);
