@@ -1,7 +1,11 @@
 //! The view is the same whatever the interleaving of the topics, the cut of the batches and the redeliveries.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -166,9 +170,14 @@ impl Memory {
 
     fn keep(&mut self, events: &[Arc<Envelope>]) {
         for change in fold(events, |_| [0; 3]) {
-            if !self.0.contains_key(&change.order) {
-                self.0.insert(change.order, Workflow::begin(&change));
-            } else if !self.0.get_mut(&change.order).unwrap().apply(&change) {
+            let taken = match self.0.entry(change.order) {
+                Entry::Vacant(place) => {
+                    place.insert(Workflow::begin(&change));
+                    true
+                }
+                Entry::Occupied(mut workflow) => workflow.get_mut().apply(&change),
+            };
+            if !taken {
                 let own: Vec<_> = events.iter().filter(|it| it.key == change.order).cloned().collect();
                 for change in fold(&own, |order| self.seen(order)) {
                     assert!(
