@@ -130,7 +130,9 @@ fn why(why: &Value) -> Vec<Told> {
         let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
         let of = Some(text(waits, "service")).filter(|of| !of.is_empty());
         let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
-        lines.push((format!("waits for {}{of}, for {waited}{until}", text(waits, "what")), false));
+        let words = Some(text(waits, "words")).filter(|words| !words.is_empty());
+        let what = words.unwrap_or_else(|| text(waits, "what") + &of);
+        lines.push((format!("waits for {what}, for {waited}{until}"), false));
     }
     for cause in list("causes") {
         lines.push((format!("{}: {}", text(&cause, "kind"), text(&cause, "service")), true));
