@@ -1,6 +1,6 @@
 //! Asking for the evidence: every source at once, each within its time. A source that does not answer is a note.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
-use super::{BreakerEvidence, ConsumerEvidence, Explain, Explanation, Inner, Note, Parked, RelayEvidence};
+use super::{
+    BreakerEvidence, ConsumerEvidence, Explain, Explanation, Inner, Note, PATIENCE, Parked, RelayEvidence,
+};
 use crate::{
     log::{LogError, Member, Standing},
     resilience::BreakerState,
 };
 
-/// How long each source may take. Who asks waits a second.
-const PATIENCE: Duration = Duration::from_millis(800);
 /// From which age on an unpublished event means that publishing has stalled, in seconds.
 const STALLED: f64 = 5.0;
 
@@ -38,7 +38,7 @@ impl Explain {
             within(parked(&inner.pool, inner.consumer, key)),
             within(inner.relay()),
             timeout(PATIENCE, inner.log.check()),
-            within(inner.notes(key)),
+            inner.notes(key),
         );
         let mut parked = match parked {
             Ok(parked) => parked,
@@ -114,11 +114,21 @@ impl Inner {
         }))
     }
 
-    async fn notes(&self, key: Uuid) -> Result<Vec<Note>, sqlx::Error> {
-        match &self.noting {
-            Some(note) => note(key).await,
-            None => Ok(Vec::new()),
-        }
+    async fn notes(&self, key: Uuid) -> Result<Vec<Note>, String> {
+        let Some(note) = &self.noting else { return Ok(Vec::new()) };
+        let asking = async {
+            let turn = self.asking.clone().acquire_owned().await.map_err(|closed| closed.to_string())?;
+            let notes = note(self.pool.clone(), key);
+            // Goes on when nobody waits any more, so that its connection is not given to the next one before it is free.
+            let asked = tokio::spawn(async move {
+                let notes = notes.await;
+                drop(turn);
+                notes
+            });
+            let notes = asked.await.map_err(|error| error.to_string())?;
+            notes.map_err(|error| error.to_string())
+        };
+        timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 }
 

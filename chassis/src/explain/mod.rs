@@ -9,10 +9,11 @@ mod actors;
 mod gather;
 mod wire;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use actix_web::web::ServiceConfig;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
@@ -24,8 +25,11 @@ use crate::{
     resilience::BreakerState,
 };
 
+/// How long each source may take. Who asks waits a second.
+const PATIENCE: Duration = Duration::from_millis(600);
+
 type Breaker = (&'static str, Box<dyn Fn() -> BreakerState + Send + Sync>);
-type Noting = Box<dyn Fn(Uuid) -> BoxFuture<'static, Result<Vec<Note>, sqlx::Error>> + Send + Sync>;
+type Noting = Box<dyn Fn(PgPool, Uuid) -> BoxFuture<'static, Result<Vec<Note>, sqlx::Error>> + Send + Sync>;
 
 /// Where a service's evidence comes from. A service registers it beside its routes ([`Explain::configure`]).
 #[derive(Clone)]
@@ -40,6 +44,8 @@ struct Inner {
     log: Arc<dyn EventLog>,
     breakers: Vec<Breaker>,
     noting: Option<Noting>,
+    /// One question to the service's own tables at a time.
+    asking: Arc<Semaphore>,
 }
 
 /// An [`Explain`] that is being put together.
@@ -53,8 +59,8 @@ impl Explain {
         pool: &PgPool,
         log: &Arc<dyn EventLog>,
     ) -> Builder {
-        let (pool, log) = (pool.clone(), log.clone());
-        Builder(Inner { consumer, reads, pool, log, breakers: Vec::new(), noting: None })
+        let (pool, log, asking) = (pool.clone(), log.clone(), Arc::new(Semaphore::new(1)));
+        Builder(Inner { consumer, reads, pool, log, breakers: Vec::new(), noting: None, asking })
     }
 
     /// Lets the service's port answer with it.
@@ -74,13 +80,14 @@ impl Builder {
         self
     }
 
-    /// What the service knows of a key, from its own tables.
+    /// What the service knows of a key, from its own tables. Only one of these is under way at a time, so that
+    /// asking while a table is locked takes no more than one connection from those who work.
     pub fn noting<F, Fut>(mut self, note: F) -> Self
     where
-        F: Fn(Uuid) -> Fut + Send + Sync + 'static,
+        F: Fn(PgPool, Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<Note>, sqlx::Error>> + Send + 'static,
     {
-        self.0.noting = Some(Box::new(move |key| Box::pin(note(key))));
+        self.0.noting = Some(Box::new(move |pool, key| Box::pin(note(pool, key))));
         self
     }
 

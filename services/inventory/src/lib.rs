@@ -131,10 +131,7 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         low_stock: low,
         reservation_ttl: config.reservation_ttl,
     });
-    let noted = pool.clone();
-    let explain = Explain::of(NAME, &[Topic::Orders], &pool, &platform.log)
-        .noting(move |key| explain::notes(noted.clone(), key))
-        .build();
+    let explain = Explain::of(NAME, &[Topic::Orders], &pool, &platform.log).noting(explain::notes).build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
             service: NAME,

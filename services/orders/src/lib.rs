@@ -122,10 +122,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         idempotency,
         tickets: Tickets::new(pool.clone()),
     });
-    let (noted, deadlines, policy) = (pool.clone(), config.deadlines, config.policy);
+    let (deadlines, policy) = (config.deadlines, config.policy);
     let reads = &[Topic::Catalog, Topic::Inventory, Topic::Payments];
     let explain = Explain::of(NAME, reads, &pool, &platform.log)
-        .noting(move |key| explain::notes(noted.clone(), key, deadlines, policy))
+        .noting(move |pool, key| explain::notes(pool, key, deadlines, policy))
         .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {

@@ -112,10 +112,10 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
 
     let webhook_secret = config.webhook_secret.clone();
     let api = Arc::new(Api { pool: pool.clone(), router: router.clone(), early, webhook_secret });
-    let (noted, asked) = (pool.clone(), env.clone());
+    let asked = env.clone();
     let explain = Explain::of(NAME, &[Topic::Orders], &pool, &platform.log)
         .breaker(provider::BREAKER, move || asked.0.provider.breaker())
-        .noting(move |key| explain::notes(noted.clone(), key))
+        .noting(explain::notes)
         .build();
     let http = viscount_chassis::http::serve(
         HttpSpec {
