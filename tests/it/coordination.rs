@@ -110,7 +110,8 @@ fn of(process: &Process, parts: &[&str]) -> BTreeSet<(String, String)> {
 
 /// Service to instance id.
 fn ids(listed: &[Value], pid: u32) -> BTreeMap<String, String> {
-    let these = listed.iter().filter(|one| one["metadata"]["pid"] == pid.to_string());
+    let pid = pid.to_string();
+    let these = listed.iter().filter(|one| one["metadata"]["pid"] == pid);
     these.map(|one| (text(&one["service"]), text(&one["instance_id"]))).collect()
 }
 

@@ -191,8 +191,11 @@ struct Served(Child);
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
+        // Its number may be somebody else's once it has ended.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = std::process::Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+            let _ = self.0.wait();
+        }
     }
 }
 

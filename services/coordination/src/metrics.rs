@@ -14,4 +14,6 @@ viscount_chassis::metrics::list! {
         [Label("outcome", "`taken`, `held` (by another), `full` (too many names) or `failed`")],
         "Locks asked for.");
     CONFIGURATIONS = counter("coordination_configurations_total", [], "Settings replaced.");
+    WORKFLOWS_BATCH_SIZE = histogram("workflows_batch_size", [], "Events that were taken into the view of orders together.");
+    WORKFLOWS_BATCH_SECONDS = histogram("workflows_batch_seconds", [], "How long that took.");
 }

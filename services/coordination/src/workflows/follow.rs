@@ -31,8 +31,9 @@ use viscount_contracts::Envelope;
 
 use super::{
     fold::{TOPICS, fold},
-    metrics as names, store,
+    store,
 };
+use crate::metrics::{WORKFLOWS_BATCH_SECONDS, WORKFLOWS_BATCH_SIZE};
 
 /// What happens within this time is taken in together.
 const PACE: Duration = Duration::from_millis(200);
@@ -179,8 +180,8 @@ impl View {
         if !events.is_empty() {
             let began = Instant::now();
             self.keep(&events).await?;
-            histogram!(names::BATCH_EVENTS).record(events.len() as f64);
-            histogram!(names::BATCH_SECONDS).record(began.elapsed().as_secs_f64());
+            histogram!(WORKFLOWS_BATCH_SIZE).record(events.len() as f64);
+            histogram!(WORKFLOWS_BATCH_SECONDS).record(began.elapsed().as_secs_f64());
         }
         for (at, partition, offset) in through {
             self.unsaved[at].insert(partition, offset);

@@ -8,7 +8,6 @@ mod fold;
 mod follow;
 mod forget;
 mod kind;
-mod metrics;
 mod store;
 #[cfg(test)]
 mod tests;
