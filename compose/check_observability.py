@@ -7,7 +7,8 @@ What is checked. Dashboards: the JSON is what dashboards.py writes; each panel h
 and the data source variable; every variable is defined and used; links lead to dashboards that exist and hand over variables
 that these have; metrics and labels exist. Rules: the same of metrics; each alert has a severity, a summary, a description, a
 dashboard, a runbook, and tests in which it fires and in which it is silent. Runbooks: one for each alert, no other, with
-the parts that are looked for at night. Whether the queries give anything, a real Prometheus says: tests/it/observability.rs.
+the parts that are looked for at night. That rules do what their tests say, and that one fires on a running platform, a real
+Prometheus says: tests/it/observability.
 """
 
 import json

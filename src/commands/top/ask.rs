@@ -54,7 +54,7 @@ pub enum Told {
     /// To [`Ask::Metrics`] of that service.
     Metrics(String, Result<Scrape, OpsError>),
     /// To [`Ask::Actors`] of that service.
-    Actors(String, Result<Node, OpsError>),
+    Actors(String, Result<Box<Node>, OpsError>),
     /// To [`Ask::Workflows`].
     Workflows(Result<Vec<Workflow>, OpsError>),
     /// To [`Ask::Exits`] of that service and path.
@@ -105,7 +105,7 @@ pub async fn ask(client: &OpsClient, ask: Ask) -> Told {
         }
         Ask::Actors(service) => {
             let actors: Result<Actors, _> = get(client, "/v1/ops/actors", &[("service", &service)]).await;
-            Told::Actors(service, actors.map(|actors| actors.tree))
+            Told::Actors(service, actors.map(|actors| Box::new(actors.tree)))
         }
         Ask::Exits { service, path } => {
             let query = [("service", service.as_str()), ("path", &path), ("limit", AT_MOST)];

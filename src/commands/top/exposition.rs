@@ -70,7 +70,7 @@ impl Exposition {
 }
 
 /// The name, and the sample when it is wanted; `None` when it is no sample.
-fn parse<'a>(line: &'a str, wanted: impl Fn(&str) -> bool) -> Option<(&'a str, Option<Sample>)> {
+fn parse(line: &str, wanted: impl Fn(&str) -> bool) -> Option<(&str, Option<Sample>)> {
     let end = line.find(['{', ' ', '\t'])?;
     let (name, rest) = line.split_at(end);
     if name.is_empty() || name.starts_with(|it: char| it.is_ascii_digit()) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if !value.is_finite() => "–".to_owned(),
-        size if size >= 100.0 || size < 0.005 => grouped(value),
+        size if !(0.005..100.0).contains(&size) => grouped(value),
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }

@@ -275,7 +275,9 @@ impl Model {
                 });
                 platform.process_of.entry(service).or_default().hear(process);
             }
-            Told::Actors(service, answer) => platform.trees.entry(service).or_default().hear(answer),
+            Told::Actors(service, answer) => {
+                platform.trees.entry(service).or_default().hear(answer.map(|tree| *tree));
+            }
             // What was asked for a window that has been closed since is not needed any more.
             Told::Exits(of, at, answer) => {
                 if let Some((Popup::Exits { service, path, heard }, _)) = &mut self.popup

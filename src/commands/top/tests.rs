@@ -123,7 +123,7 @@ impl Seen {
         seen.press(KeyCode::Char('1'));
         seen.press(KeyCode::Esc);
         let tree: Actors = serde_json::from_value(actors()).unwrap();
-        seen.hear(Told::Actors("orders".to_owned(), Ok(tree.tree)));
+        seen.hear(Told::Actors("orders".to_owned(), Ok(Box::new(tree.tree))));
         seen
     }
 

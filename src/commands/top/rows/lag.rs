@@ -33,11 +33,14 @@ pub struct Row {
     old: bool,
 }
 
+/// Whether it is a relay, who it is, and what it reads.
+type Place = (bool, String, String);
+
 /// Each group at each topic, then the relays.
 pub fn rows(model: &Model) -> Vec<Row> {
     let sums = model.platform.sums();
     // Partitions add up; replicas that say the same of one partition do not.
-    let mut found: BTreeMap<(bool, String, String), (Option<f64>, Option<f64>)> = BTreeMap::new();
+    let mut found: BTreeMap<Place, (Option<f64>, Option<f64>)> = BTreeMap::new();
     let labels = ["service", "consumer", "topic", "partition"];
     let key = |labels: &[String]| match labels {
         [service, consumer, topic, ..] => {
