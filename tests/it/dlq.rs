@@ -10,7 +10,7 @@ use crate::platform::{Platform, basket, block_on, eventually};
 
 impl Platform {
     /// Runs a statement in orders' database.
-    async fn alter_orders(&self, statement: String) {
+    pub async fn alter_orders(&self, statement: String) {
         let read = |file: &str| -> Value {
             serde_json::from_slice(&std::fs::read(self.home().join(file)).unwrap()).unwrap()
         };

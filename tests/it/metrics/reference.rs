@@ -61,7 +61,8 @@ pub fn document() -> String {
             writeln!(text, "| `{name}{labels}` | {kind}{unit} | {help} |").unwrap();
         }
         let mut labels: Vec<_> = list.iter().flat_map(|metric| metric.labels).collect();
-        labels.sort_by_key(|label| label.0);
+        // By meaning too, so that the same ones are neighbours.
+        labels.sort_by_key(|label| (label.0, label.1));
         labels.dedup();
         if labels.is_empty() {
             continue;

@@ -101,13 +101,80 @@ impl<'a> Load<'a> {
             let refused =
                 http.get(format!("{orders}/v1/orders")).bearer_auth("nonsense").send().await.unwrap();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+            // Nobody has signed it.
+            let webhook = http.post(format!("{url}/v1/payments/webhooks/simulator")).json(&json!({}));
+            let refused = webhook.send().await.unwrap();
+            assert!(refused.status().is_client_error(), "{}", refused.status());
         }
     }
 
-    /// Sets a fault in orders.
-    pub async fn fault(&self, fault: &Value) {
+    /// A letter that cannot be handled, and is handed back when its cause is mended.
+    pub async fn dead_letter(&self) -> String {
+        let order = self.place(1, "tok_visa").await;
+        self.ends(&order, "completed").await;
+        let customer =
+            self.platform.get(&format!("/v1/orders/{order}"), &self.buyer).await["customer_id"].clone();
+        let customer = customer.as_str().unwrap();
+        let forbid = format!(
+            "alter table orders add constraint unwanted check (status <> 'validated' or customer_id <> '{customer}') not valid"
+        );
+        self.platform.alter_orders(forbid).await;
+        self.place(1, "tok_visa").await
+    }
+
+    /// Mends what [`Load::dead_letter`] broke.
+    pub async fn mend(&self, order: &str) {
+        self.platform.alter_orders("alter table orders drop constraint unwanted".to_owned()).await;
+        let output = self.platform.run(&["dlq", "redrive", "--consumer", "orders"]).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.ends(order, "completed").await;
+    }
+
+    /// Sets a fault in orders; its id takes it back.
+    pub async fn fault(&self, fault: &Value) -> String {
         let path = "/v1/ops/faults?service=orders";
         let set = self.platform.post(path, &self.admin, "-", fault).await.unwrap();
         assert_eq!(set.status(), StatusCode::CREATED);
+        set.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
     }
+
+    /// Takes a fault back.
+    pub async fn clear(&self, fault: &str) {
+        let url = format!("{}/v1/ops/faults/{fault}?service=orders", self.platform.url);
+        let cleared = self.platform.http.delete(url).bearer_auth(&self.admin).send().await.unwrap();
+        assert_eq!(cleared.status(), StatusCode::NO_CONTENT);
+    }
+
+    /// A completed order to which such a thing happens whenever it is touched, and the fault's id.
+    pub async fn order_with(&self, mut fault: Value) -> (String, String) {
+        let order = self.place(1, "tok_visa").await;
+        self.ends(&order, "completed").await;
+        fault["actor"] = "order".into();
+        fault["entity"] = order.as_str().into();
+        let fault = self.fault(&fault).await;
+        (order, fault)
+    }
+
+    /// Touches an order; whatever comes of it is not looked at.
+    pub async fn touch(&self, order: &str) {
+        let path = format!("/v1/orders/{order}/cancel");
+        let _ = self.platform.post(&path, &self.buyer, &Uuid::now_v7().to_string(), &json!({})).await;
+    }
+
+    /// Lets an order out of quarantine.
+    pub async fn release(&self, order: &str) {
+        let actors = self.platform.get("/v1/ops/actors?service=orders", &self.admin).await;
+        let release = json!({"path": path_of(&actors["tree"], "order").unwrap(), "id": order});
+        let path = "/v1/ops/actors/release?service=orders";
+        let freed = self.platform.post(path, &self.admin, "-", &release).await.unwrap();
+        assert_eq!(freed.status(), StatusCode::OK);
+    }
+}
+
+/// Where in the tree an actor of this name is.
+fn path_of(node: &Value, name: &str) -> Option<String> {
+    if node["name"] == name {
+        return node["path"].as_str().map(str::to_owned);
+    }
+    node["children"].as_array()?.iter().find_map(|child| path_of(child, name))
 }

@@ -8,7 +8,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use reqwest::Client;
@@ -74,6 +74,7 @@ pub struct Prometheus {
     child: Child,
     url: String,
     http: Client,
+    began: f64,
 }
 
 impl Prometheus {
@@ -105,7 +106,7 @@ impl Prometheus {
             .spawn()
             .unwrap();
         let http = Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let prometheus = Prometheus { home, child, url: format!("http://{address}"), http };
+        let prometheus = Prometheus { home, child, url: format!("http://{address}"), http, began: now() };
         eventually("the first answer to Prometheus", || async {
             let up = prometheus.series("up == 1").await.ok()?;
             (!up.is_empty()).then_some(())
@@ -122,6 +123,26 @@ impl Prometheus {
     /// The series of now.
     pub async fn series(&self, query: &str) -> Result<Vec<Value>, String> {
         self.ask("/api/v1/query", &[("query", query)]).await.map(|data| list(&data["result"]))
+    }
+
+    /// The series since it began.
+    pub async fn history(&self, query: &str) -> Result<Vec<Value>, String> {
+        let (start, end) = (self.began.to_string(), now().to_string());
+        let asked = [("query", query), ("start", &start), ("end", &end), ("step", "2")];
+        self.ask("/api/v1/query_range", &asked).await.map(|data| list(&data["result"]))
+    }
+
+    /// The values of a label, of all series or of one metric's.
+    pub async fn values(&self, label: &str, metric: Option<&str>) -> Vec<String> {
+        let asked: Vec<_> = metric.map(|metric| ("match[]", metric)).into_iter().collect();
+        let data = self.ask(&format!("/api/v1/label/{label}/values"), &asked).await.unwrap();
+        list(&data).iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Every rule, with its health.
+    pub async fn rules(&self) -> Vec<Value> {
+        let data = self.ask("/api/v1/rules", &[]).await.unwrap();
+        list(&data["groups"]).iter().flat_map(|group| list(&group["rules"])).collect()
     }
 
     /// The alerts of this name that fire, each with labels and annotations.
@@ -157,4 +178,8 @@ impl Drop for Prometheus {
 
 fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
