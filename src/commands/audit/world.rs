@@ -29,8 +29,8 @@ pub struct World {
     pub catalog: PgPool,
     /// identity_db
     pub identity: PgPool,
-    /// platform_coordination_db
-    pub coordination: PgPool,
+    /// platform_coordination_db, if coordination has ever run: nobody needs it.
+    pub coordination: Option<PgPool>,
     /// The engine that carries the events: where it keeps how far each service has come, it is asked.
     pub log: Arc<dyn EventLog>,
 }
@@ -50,6 +50,10 @@ impl World {
                 options.options([("default_transaction_read_only", "on"), ("statement_timeout", "120s")]);
             Ok(PgPoolOptions::new().max_connections(2).connect_with(options).await?)
         };
+        let coordination = open(Part::Coordination).await?;
+        let has_run = sqlx::query_scalar("select to_regclass('log_head') is not null");
+        let coordination =
+            has_run.fetch_one(&coordination).await.map(|has_run: bool| has_run.then_some(coordination))?;
         Ok(Self {
             orders: open(Part::Orders).await?,
             inventory: open(Part::Inventory).await?,
@@ -57,21 +61,22 @@ impl World {
             simulator: open(Part::Simulator).await?,
             catalog: open(Part::Catalog).await?,
             identity: open(Part::Identity).await?,
-            coordination: open(Part::Coordination).await?,
+            coordination,
             log: Arc::new(EmbeddedLog::new()),
         })
     }
 
     /// Each topic with its database.
-    pub fn topics(&self) -> [(Topic, &PgPool); 6] {
-        [
+    pub fn topics(&self) -> Vec<(Topic, &PgPool)> {
+        let mut topics = vec![
             (Topic::Orders, &self.orders),
             (Topic::Inventory, &self.inventory),
             (Topic::Payments, &self.payments),
             (Topic::Catalog, &self.catalog),
             (Topic::Identity, &self.identity),
-            (Topic::Coordination, &self.coordination),
-        ]
+        ];
+        topics.extend(self.coordination.as_ref().map(|pool| (Topic::Coordination, pool)));
+        topics
     }
 
     /// The events of the orders.

@@ -34,7 +34,8 @@ pub fn programs(test: &str) -> Option<PathBuf> {
     Some(on_the_path.unwrap_or_else(fetched))
 }
 
-/// Debian's package, unpacked.
+/// Debian's package, unpacked. The lists of packages are fetched too, into a place of their own: those of the machine may
+/// be missing, and only root could fetch them.
 fn fetched() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
@@ -45,8 +46,29 @@ fn fetched() -> PathBuf {
     if !bin.join("prometheus").is_file() {
         fs::create_dir_all(&cache).unwrap();
         let work = tempfile::tempdir_in(&cache).unwrap();
-        run(Command::new("apt-get").args(["download", "prometheus"]).current_dir(work.path()));
-        let package = fs::read_dir(work.path()).unwrap().next().unwrap().unwrap().path();
+        let place_of = |name: &str| {
+            let folder = work.path().join(name);
+            fs::create_dir_all(folder.join("partial")).unwrap();
+            folder.display().to_string()
+        };
+        let options = [
+            format!("Dir::State::Lists={}", place_of("lists")),
+            format!("Dir::Cache={}", place_of("cache")),
+            format!("Dir::Cache::Archives={}", place_of("archives")),
+            // Root would hand the work to somebody who may not write here.
+            "APT::Sandbox::User=root".to_owned(),
+            "Debug::NoLocking=1".to_owned(),
+        ];
+        for task in [&["update"][..], &["download", "prometheus"]] {
+            let mut command = Command::new("apt-get");
+            for option in &options {
+                command.arg("-o").arg(option);
+            }
+            run(command.arg("-qq").args(task).current_dir(work.path()));
+        }
+        let is_package = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+        let mut files = fs::read_dir(work.path()).unwrap().map(|entry| entry.unwrap().path());
+        let package = files.find(is_package).expect("apt-get has downloaded a package");
         run(Command::new("dpkg-deb").arg("-x").arg(package).arg(work.path().join("unpacked")));
         // Whoever was faster has the same.
         let _ = fs::rename(work.path().join("unpacked"), &place);

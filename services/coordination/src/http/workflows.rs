@@ -58,6 +58,7 @@ enum Listed {
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only these; all when absent.
+    #[param(inline)]
     state: Option<Listed>,
 }
 
