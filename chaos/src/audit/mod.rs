@@ -1,0 +1,1 @@
+//! The auditor: rebuilds everything from the events alone and compares.

@@ -1,0 +1,1 @@
+//! Experiments as data: load, faults with their schedule, what must hold.

@@ -1,0 +1,1 @@
+//! Makes the steps of a schedule happen.
