@@ -121,8 +121,10 @@ impl Platform {
     pub async fn stop(self) -> Result<(), PlatformError> {
         let parts = self.parts();
         let (servers, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(Part::is_server);
-        let (brokers, databases): (Vec<_>, Vec<_>) = servers.into_iter().partition(|part| part.kind() == "broker");
-        let (provider, services): (Vec<_>, Vec<_>) = others.into_iter().partition(|part| part.kind() == "simulator");
+        let (brokers, databases): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|part| part.kind() == "broker");
+        let (provider, services): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|part| part.kind() == "simulator");
         let mut outcome = Ok(());
         for stage in [services, provider, brokers, databases] {
             let stage: Vec<_> = stage.into_iter().filter(|part| self.is_running(part)).collect();

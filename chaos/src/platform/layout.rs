@@ -26,11 +26,25 @@ pub(super) const MARK: &str = "VISCOUNT_CHAOS_RUN";
 
 /// Variables of the rig's own surroundings that say what a platform should be: none of them is meant for this one.
 const FOREIGN: [&str; 15] = [
-    "VISCOUNT_", "KAFKA_", "GATEWAY_", "ORDERS_", "INVENTORY_", "PAYMENTS_", "CATALOG_", "IDENTITY_", "COORDINATION_",
-    "SIMULATOR_", "OTEL_", "SCHEMA_REGISTRY_", "DATABASE_URL", "FAILPOINTS", "LD_PRELOAD",
+    "VISCOUNT_",
+    "KAFKA_",
+    "GATEWAY_",
+    "ORDERS_",
+    "INVENTORY_",
+    "PAYMENTS_",
+    "CATALOG_",
+    "IDENTITY_",
+    "COORDINATION_",
+    "SIMULATOR_",
+    "OTEL_",
+    "SCHEMA_REGISTRY_",
+    "DATABASE_URL",
+    "FAILPOINTS",
+    "LD_PRELOAD",
 ];
 /// Where PostgreSQL and Kafka come from.
-const OURS: [&str; 4] = ["VISCOUNT_PG_BIN", "VISCOUNT_PG_SOURCE", "VISCOUNT_PG_CACHE", "VISCOUNT_KAFKA_CACHE"];
+const OURS: [&str; 4] =
+    ["VISCOUNT_PG_BIN", "VISCOUNT_PG_SOURCE", "VISCOUNT_PG_CACHE", "VISCOUNT_KAFKA_CACHE"];
 
 /// True for a variable that the processes must not get from the rig's surroundings.
 pub(super) fn is_foreign(name: &str) -> bool {
@@ -77,7 +91,8 @@ impl Layout {
     /// The links that have a proxy: whoever connects to this part goes through it.
     pub(super) fn links(&self) -> Vec<String> {
         let in_one = self.engine == Engine::Embedded;
-        let has_proxy = |name: &&String| !in_one || ["postgres", "simulator-1", "gateway-1"].contains(&name.as_str());
+        let has_proxy =
+            |name: &&String| !in_one || ["postgres", "simulator-1", "gateway-1"].contains(&name.as_str());
         self.ports.keys().filter(has_proxy).cloned().collect()
     }
 
@@ -138,7 +153,9 @@ impl Layout {
         let data = self.data(part).to_string_lossy().into_owned();
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         match part.kind() {
-            "postgres" => text(&["dev", "postgres", "--connections", "400", "--data", &data, "--port", &port]),
+            "postgres" => {
+                text(&["dev", "postgres", "--connections", "400", "--data", &data, "--port", &port])
+            }
             "broker" => {
                 let mut arguments = text(&["dev", "kafka", "--data", &data, "--port", &port, "--advertise"]);
                 arguments.push(self.place(part.name()));
@@ -205,7 +222,8 @@ impl Layout {
             all.push(("KAFKA_TOPIC_PREFIX".to_owned(), self.prefix.clone()));
             all.push(("VISCOUNT_JWKS_URL".to_owned(), format!("{gateway}/.well-known/jwks.json")));
             for service in SERVICES.iter().filter(|service| !matches!(**service, "gateway" | SIMULATOR)) {
-                let places: Vec<_> = self.instances(service).into_iter().map(|name| self.place(name)).collect();
+                let places: Vec<_> =
+                    self.instances(service).into_iter().map(|name| self.place(name)).collect();
                 all.push((format!("GATEWAY_UPSTREAM_{}", service.to_uppercase()), places.join(",")));
             }
         }

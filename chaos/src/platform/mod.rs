@@ -94,8 +94,7 @@ impl Platform {
     /// `host:port,…` of the brokers past the proxies; none with the embedded engine.
     pub fn brokers(&self) -> Option<String> {
         let direct = locked(&self.0.direct);
-        (self.0.plan.engine == Engine::Kafka)
-            .then(|| direct.values().cloned().collect::<Vec<_>>().join(","))
+        (self.0.plan.engine == Engine::Kafka).then(|| direct.values().cloned().collect::<Vec<_>>().join(","))
     }
 
     /// What stands before the names of topics and groups.

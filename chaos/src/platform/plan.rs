@@ -150,7 +150,8 @@ impl Plan {
         // Where there are no brokers, `brokers` is nobody.
         if found.is_empty() && !(name == "brokers" && self.engine == Engine::Embedded) {
             let names: BTreeSet<_> = parts.iter().flat_map(|part| [part.name(), part.kind()]).collect();
-            let known = names.into_iter().chain(["all", "brokers", "services"]).collect::<Vec<_>>().join(", ");
+            let known =
+                names.into_iter().chain(["all", "brokers", "services"]).collect::<Vec<_>>().join(", ");
             return Err(PlatformError::Unknown { name: name.to_owned(), known });
         }
         Ok(found)
@@ -215,15 +216,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_started_is_refused() {
-        let plan = |change: fn(&mut Plan)| {
-            let mut plan = Plan::new("viscount");
-            change(&mut plan);
-            plan.check()
-        };
-        assert!(plan(|_| {}).is_ok());
-        assert!(plan(|plan| plan.brokers = 2).is_err());
-        assert!(plan(|plan| drop(plan.replicas.insert("order".to_owned(), 2))).is_err());
-        assert!(plan(|plan| drop(plan.replicas.insert("gateway".to_owned(), 2))).is_err());
-        assert!(plan(|plan| drop(plan.own.insert("orders-3".to_owned(), Vec::new()))).is_err());
+        let usual = || Plan::new("viscount");
+        let replicas = |service: &str| BTreeMap::from([(service.to_owned(), 2)]);
+        assert!(usual().check().is_ok());
+        assert!(Plan { brokers: 2, ..usual() }.check().is_err());
+        assert!(Plan { replicas: replicas("orders"), ..usual() }.check().is_ok());
+        assert!(Plan { replicas: replicas("order"), ..usual() }.check().is_err());
+        assert!(Plan { replicas: replicas("gateway"), ..usual() }.check().is_err());
+        let own = BTreeMap::from([("orders-3".to_owned(), Vec::new())]);
+        assert!(Plan { own, ..usual() }.check().is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
@@ -51,7 +51,7 @@ impl Process {
         };
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let said = Said { log: log.to_owned(), from, stdout };
+        let said = Said { from, stdout };
         Ok((Self { child, _stdin: stdin, server: None, stopped: false }, said))
     }
 
@@ -149,7 +149,6 @@ fn sent(outcome: rustix::io::Result<()>) -> io::Result<()> {
 /// What a process says.
 #[derive(Debug)]
 pub(super) struct Said {
-    log: PathBuf,
     from: u64,
     stdout: Option<std::process::ChildStdout>,
 }
@@ -165,11 +164,6 @@ impl Said {
     /// Where the log of this run begins.
     pub(super) fn from(&self) -> u64 {
         self.from
-    }
-
-    /// The end of what this run has said.
-    pub(super) fn last(&self) -> String {
-        last(&self.log, self.from)
     }
 }
 

@@ -167,7 +167,6 @@ impl Platform {
     /// # Errors
     /// When it ends meanwhile, or the time is over; with the end of its log.
     pub async fn until_ready(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {
-        let slot = self.0.slot(part)?;
         let since = Instant::now();
         let doors = if part.is_server() { Vec::new() } else { self.0.layout.doors_of(part) };
         let mut doors = doors.into_iter().peekable();
@@ -184,8 +183,7 @@ impl Platform {
                 false => sleep(LOOK * 2).await,
             }
         }
-        let runs = part.is_server() || locked(&slot.process).is_some();
-        if runs && self.is_running(part) { Ok(()) } else { self.has_ended(part, within) }
+        if self.is_running(part) { Ok(()) } else { self.has_ended(part, within) }
     }
 
     fn has_ended(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {

@@ -95,7 +95,8 @@ impl Inner {
         watch::end(&watch::left(&self.layout.mark));
         locked(&self.volume).take();
         if !self.plan.keep {
-            let servers = self.slots.keys().filter(|part| part.is_server()).map(|part| self.layout.data(part));
+            let servers =
+                self.slots.keys().filter(|part| part.is_server()).map(|part| self.layout.data(part));
             for folder in servers.chain([self.layout.home()]) {
                 // It may never have been made.
                 let _ = std::fs::remove_dir_all(folder);

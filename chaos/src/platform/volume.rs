@@ -28,7 +28,8 @@ impl Volume {
     pub(super) fn mount(part: &Part, folder: &Path, mebibytes: u32) -> Result<Self, PlatformError> {
         std::fs::create_dir_all(folder).map_err(PlatformError::folder(folder))?;
         let refused = |why: String| PlatformError::NoVolume { part: part.clone(), why };
-        let options = CString::new(format!("size={mebibytes}m,mode=0755")).map_err(|error| refused(error.to_string()))?;
+        let options = CString::new(format!("size={mebibytes}m,mode=0755"))
+            .map_err(|error| refused(error.to_string()))?;
         mount("tmpfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str())
             .map_err(|error| refused(format!("mounting a tmpfs wants root: {error}")))?;
         Ok(Self(Arc::new(Mounted(folder.to_owned()))))
