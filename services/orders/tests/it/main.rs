@@ -8,3 +8,4 @@ mod life;
 mod quarantine;
 mod recorded;
 mod stream;
+mod stuck;

@@ -16,7 +16,8 @@ impl TestApp {
         assert_eq!(set.status(), StatusCode::CREATED);
         self.reserved(id).await;
         eventually(|| async {
-            let tree = self.http.get(self.url("/v1/ops/actors")).bearer_auth(self.admin()).send().await.ok()?;
+            let tree =
+                self.http.get(self.url("/v1/ops/actors")).bearer_auth(self.admin()).send().await.ok()?;
             let tree: Value = tree.json().await.ok()?;
             let order = tree["tree"]["children"].as_array()?.iter().find(|child| child["name"] == "order")?;
             (order["quarantined"][0]["id"] == id.to_string()).then_some(())
@@ -75,9 +76,11 @@ fn what_could_not_go_back_at_first_does_so_when_it_is_asked_for_again() {
     run(async {
         let app = TestApp::start().await;
         let id = app.quarantined().await;
-        let mended = app.http.delete(app.url("/v1/ops/faults")).bearer_auth(app.admin()).send().await.unwrap();
+        let mended =
+            app.http.delete(app.url("/v1/ops/faults")).bearer_auth(app.admin()).send().await.unwrap();
         assert_eq!(mended.status(), StatusCode::OK);
-        app.sql("alter table dead_letters add constraint unwanted check (state <> 'redriving') not valid").await;
+        app.sql("alter table dead_letters add constraint unwanted check (state <> 'redriving') not valid")
+            .await;
         let (status, told) = app.release("orders/order", id).await;
         assert!(!status.is_success(), "{status} {told}");
         assert_eq!(app.letters().await, 1);
