@@ -32,7 +32,7 @@ mod ingress;
 pub mod metrics;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
