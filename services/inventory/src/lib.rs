@@ -61,6 +61,11 @@ pub mod codec {
     pub use crate::store::{adjusted, deducted, notices, rejected, released, reserved, short_lines};
 }
 
+/// Which events of others mean what to the stock.
+pub mod subscription {
+    pub use crate::ingress::{Wanted, route};
+}
+
 /// The service's name.
 pub const NAME: &str = "inventory";
 
