@@ -15,11 +15,12 @@ const SHARDS: usize = 16;
 /// Open spans that are known at once, in each: more are exported only when they fail themselves.
 const MOST: usize = 4_096;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct OpenSpans {
     shards: [Mutex<HashMap<u64, Open>>; SHARDS],
 }
 
+#[derive(Debug)]
 struct Open {
     parent: Option<u64>,
     keep: bool,
