@@ -38,8 +38,8 @@ use crate::seldom::Seldom;
 
 /// Spans that may wait, about half a kilobyte each.
 pub(super) const QUEUE: usize = 8_192;
-/// Spans that are taken out of the queue at once.
-const BATCH: usize = 512;
+/// Spans that are taken out of the queue at once: one request for each service among them.
+const BATCH: usize = 2_048;
 /// How often what waits is sent, at least.
 const EVERY: Duration = Duration::from_millis(500);
 /// How often a batch is sent at most, and how long it is tried in all.

@@ -29,8 +29,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use context::sync_in_context;
-pub use opentelemetry::trace::SpanKind;
 pub use context::{TraceContext, current_trace, current_traceparent, in_context, in_trace};
+pub use opentelemetry::trace::SpanKind;
 pub use sampler::Sampler;
 pub use span::{LOG_SYSTEM, MOST_LINKS, Span, Value, known_method};
 pub use traces::{TracesConfig, exporting};

@@ -159,3 +159,18 @@ fn capped(pause: HeaderValue) -> Option<HeaderValue> {
     let asked: u64 = pause.to_str().ok()?.trim().parse().ok()?;
     Some(asked.min(LONGEST_PAUSE.as_secs()).into())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_pause_is_no_longer_than_we_are_willing_to_wait() {
+        let capped = |asked: &'static str| capped(HeaderValue::from_static(asked));
+        assert_eq!(capped("0").unwrap(), "0");
+        assert_eq!(capped(" 3 ").unwrap(), "3");
+        assert_eq!(capped("3600").unwrap(), "5");
+        assert_eq!(capped("Fri, 31 Dec 1999 23:59:59 GMT"), None);
+    }
+}

@@ -29,9 +29,7 @@ impl Sampler {
         let ratio = match name.strip_prefix("parentbased_").unwrap_or(name) {
             "always_on" => 1.0,
             "always_off" => 0.0,
-            "traceidratio" => {
-                parse(ratio).ok_or(("OTEL_TRACES_SAMPLER_ARG", "write a ratio from 0 to 1"))?
-            }
+            "traceidratio" => parse(ratio).ok_or(("OTEL_TRACES_SAMPLER_ARG", "write a ratio from 0 to 1"))?,
             _ => {
                 let known =
                     "write always_on, always_off, traceidratio, or one of them with parentbased_ before it";
