@@ -142,6 +142,11 @@ impl Layout {
         self.folder.join("logs").join(format!("{part}.log"))
     }
 
+    /// What a server itself has said goes there at the end.
+    pub(super) fn log_of_server(&self, part: &Part) -> PathBuf {
+        self.folder.join("logs").join(format!("{part}-server.log"))
+    }
+
     /// The folder of a server.
     pub(super) fn data(&self, part: &Part) -> PathBuf {
         self.folder.join(part.name())

@@ -60,8 +60,9 @@ impl Platform {
         self.0.plan.resolve(name)
     }
 
-    /// The proxy before a part, which has the part's name.
+    /// The proxy before a part, which has the part's name. Before `platform-1` it is the clients' one, `gateway-1`.
     pub fn proxy(&self, link: &str) -> Option<&Proxy> {
+        let link = if Part::new(link).kind() == plan::PLATFORM { "gateway-1" } else { link };
         self.0.proxies.get(link)
     }
 

@@ -180,7 +180,7 @@ impl Platform {
             let answer = self.0.http.get(format!("{door}/readyz")).send().await;
             match answer.is_ok_and(|answer| answer.status().is_success()) {
                 true => drop(doors.next()),
-                false => sleep(LOOK * 2).await,
+                false => sleep(LOOK * 5).await,
             }
         }
         if self.is_running(part) { Ok(()) } else { self.has_ended(part, within) }

@@ -93,6 +93,7 @@ impl Inner {
             }
         }
         watch::end(&watch::left(&self.layout.mark));
+        self.keep_logs_of_servers();
         locked(&self.volume).take();
         if !self.plan.keep {
             let servers =
@@ -103,6 +104,17 @@ impl Inner {
             }
         }
         locked(&self.watcher).take();
+    }
+}
+
+impl Inner {
+    /// What PostgreSQL and the brokers have said lies among their data.
+    fn keep_logs_of_servers(&self) {
+        for part in self.slots.keys().filter(|part| part.is_server()) {
+            let name = if part.kind() == "postgres" { "postgres.log" } else { "broker.log" };
+            // Without one there is nothing to keep.
+            let _ = std::fs::copy(self.layout.data(part).join(name), self.layout.log_of_server(part));
+        }
     }
 }
 
