@@ -4,7 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use viscount_contracts::Topic;
 
-use super::{Engine, Experiment, ExperimentError, Poison, What, parts};
+use super::{Experiment, ExperimentError, Poison, What};
+use crate::platform::{Engine, Plan};
 
 /// The longest run.
 const LONGEST: Duration = Duration::from_secs(6 * 3_600);
@@ -61,7 +62,8 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), ExperimentError> {
 
 fn platform(experiment: &Experiment) -> Result<(), ExperimentError> {
     let table = &experiment.platform;
-    parts::check_replicas(experiment)?;
+    let plan = Plan { brokers: table.brokers, replicas: table.replicas.clone(), ..Plan::new("") };
+    plan.check().map_err(|error| experiment.error("[platform]", error.to_string()))?;
     let bad = |problem: &str| Err(experiment.error("[platform]", problem));
     if table.brokers != 1 && table.brokers != 3 {
         return bad("`brokers` is 1 or 3");

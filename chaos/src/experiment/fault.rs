@@ -334,11 +334,6 @@ impl What {
         }
     }
 
-    /// Whether its names are those of links.
-    pub fn is_of_links(&self) -> bool {
-        matches!(self, Self::Weather { .. } | Self::Cut(_))
-    }
-
     /// What is said of links or clocks goes for all of them; a process is one's own.
     fn usual_pick(&self) -> Pick {
         match self {

@@ -9,17 +9,7 @@ use super::{
     fault::FaultTable,
     span::{self, Span},
 };
-
-/// What the services' events travel over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Engine {
-    /// Brokers, and a process for each service.
-    #[default]
-    Kafka,
-    /// One process with everything in it.
-    Embedded,
-}
+use crate::platform::Engine;
 
 /// The `[platform]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

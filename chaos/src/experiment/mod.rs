@@ -20,10 +20,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::platform::Engine;
+
 pub use fault::{Fault, Pick, Poison, Provider, What};
-pub use file::{Engine, PlatformTable, Quick};
+pub use file::{PlatformTable, Quick};
 pub use holds::{Bound, EXPECTATIONS, Expectation, Holds, Known, Unit};
-pub use parts::{Parts, REPLICATED};
+pub use parts::Parts;
 pub use step::{Action, Step};
 
 /// Something about an experiment that cannot be meant.

@@ -89,9 +89,7 @@ impl<'a> Course<'a> {
         let fault = &experiment.faults[number];
         let mut members = Vec::new();
         for name in fault.what.members().unwrap_or_default() {
-            let found =
-                if fault.what.is_of_links() { parts.resolve_links(name) } else { parts.resolve(name) };
-            for member in found.map_err(|problem| experiment.fault_error(number, problem))? {
+            for member in parts.resolve(name).map_err(|problem| experiment.fault_error(number, problem))? {
                 if !members.contains(&member) {
                     members.push(member);
                 }
