@@ -35,6 +35,8 @@ impl Launched {
     /// `kill -9` of the server itself; how its launcher then ends.
     fn kill(mut self) -> ExitStatus {
         let pid = self.said["pid"].to_string();
+        // Waiting would let go of it.
+        let _held = self.launcher.stdin.take();
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
         self.launcher.wait().unwrap()
     }
@@ -57,7 +59,8 @@ fn command(arguments: &[&str], data: &Path) -> Command {
 fn refused(server: &str, data: &Path) -> String {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let output = command(&[server, "--port", &port], data).stderr(Stdio::piped()).output().unwrap();
+    let mut command = command(&[server, "--port", &port], data);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     String::from_utf8(output.stderr).unwrap()
 }
