@@ -78,10 +78,15 @@ fn draft(customer: UserId, shared: &mut Shared) -> Option<Draft> {
             on_sale: true,
         })
         .collect();
-    let (lines, total) =
-        price(&wanted, |product| offers.get((number(product.uuid()) - 1) as usize)).ok()?;
+    let (lines, total) = price(&wanted, |product| offers.get((number(product.uuid()) - 1) as usize)).ok()?;
     let token = if shared.choices.once_in(6) { DECLINED } else { "tok_visa" }.to_owned();
-    Some(Draft { customer, lines, total, means: PaymentMeans { method: "card".to_owned(), token }, address: None })
+    Some(Draft {
+        customer,
+        lines,
+        total,
+        means: PaymentMeans { method: "card".to_owned(), token },
+        address: None,
+    })
 }
 
 /// Goods come in, or get lost.
@@ -144,7 +149,13 @@ impl Clients {
     }
 
     /// Sends a request, for the first time or again, to a replica.
-    pub fn send(&mut self, at: usize, replica: usize, orders: &mut Node<Orders>, shared: &mut Shared) -> bool {
+    pub fn send(
+        &mut self,
+        at: usize,
+        replica: usize,
+        orders: &mut Node<Orders>,
+        shared: &mut Shared,
+    ) -> bool {
         let Request { claim, wish, .. } = self.requests[at].clone();
         let (order, command, claim) = match wish {
             Wish::Place(draft) => (None, Command::Create(draft), Some(claim)),

@@ -105,7 +105,12 @@ pub trait Service: Sized {
     /// The aggregate whose actor does this work, one piece after the other; `None` when no actor is needed.
     fn entity(work: &Self::Work) -> Option<Uuid>;
     /// One step of a piece of work.
-    fn step(at: &mut At<'_, Self>, id: u64, work: &mut Self::Work, cause: Option<&Rc<Envelope>>) -> Step<Self>;
+    fn step(
+        at: &mut At<'_, Self>,
+        id: u64,
+        work: &mut Self::Work,
+        cause: Option<&Rc<Envelope>>,
+    ) -> Step<Self>;
     /// The entry of a piece of work was written, or not.
     fn written(at: &mut At<'_, Self>, work: &mut Self::Work, verdict: Verdict) -> Step<Self>;
     /// The actor of a piece of work fell, and its memory with it.
@@ -246,7 +251,8 @@ impl<S: Service> Node<S> {
             }
         };
         shared.note(|| format!("{} publishes {}", S::TOPIC.service(), shown(&event)));
-        shared.logs[crate::shared::index(S::TOPIC)].partitions[crate::shared::partition(event.key)].push(event);
+        shared.logs[crate::shared::index(S::TOPIC)].partitions[crate::shared::partition(event.key)]
+            .push(event);
         true
     }
 
@@ -278,7 +284,8 @@ impl<S: Service> Node<S> {
         let joins = intake.mine[partition].as_ref().is_none_or(|mine| mine.turn != turn);
         if joins {
             intake.forget(partition);
-            intake.mine[partition] = Some(crate::intake::Mine { turn, read: saved, open: Default::default() });
+            intake.mine[partition] =
+                Some(crate::intake::Mine { turn, read: saved, open: Default::default() });
             // Another member may have given up events of these keys.
             let held = self.db.letters.keys().filter(|(of, _)| *of == group);
             intake.dead = held.map(|(_, key)| *key).collect();
@@ -447,7 +454,14 @@ impl<S: Service> Node<S> {
                 let attempts = attempts + u32::from(outcome != Outcome::Away);
                 if let Ok(Some(work)) = S::work(&event) {
                     let state = State::Ready;
-                    self.replicas[at].tasks.push(Task { id, origin, work, event: Some(event), attempts, state });
+                    self.replicas[at].tasks.push(Task {
+                        id,
+                        origin,
+                        work,
+                        event: Some(event),
+                        attempts,
+                        state,
+                    });
                 }
                 return None;
             }

@@ -215,7 +215,8 @@ impl World {
         }
         let Some(overdue) = self.orders.db.tables.due(self.shared.clock(0), 20) else { return false };
         for (order, status) in overdue {
-            self.shared.note(|| format!("order {} has waited long enough", crate::shared::number(order.uuid())));
+            self.shared
+                .note(|| format!("order {} has waited long enough", crate::shared::number(order.uuid())));
             let command = viscount_orders::domain::Command::Expire { status };
             self.orders.ask(at, Origin::Watchman, OrderWork::new(order, command, None), None);
         }
