@@ -158,7 +158,7 @@ impl Plan {
     }
 
     /// Refuses what cannot be started.
-    pub(super) fn check(&self) -> Result<(), PlatformError> {
+    pub(crate) fn check(&self) -> Result<(), PlatformError> {
         let refuse = |why: String| Err(PlatformError::Plan(why));
         if !matches!(self.brokers, 1 | 3) {
             return refuse(format!("there are 1 or 3 brokers, not {}", self.brokers));
