@@ -58,6 +58,8 @@ impl<E: Entity> Shared<E> {
         faults: Faults,
     ) -> Arc<Shared<E>> {
         let spec = spec.sound();
+        names::can_escalate(service, E::KIND);
+        drop(counter!(names::QUARANTINE_FORGIVEN_TOTAL, "service" => service, "kind" => E::KIND));
         Arc::new(Shared {
             table: Mutex::new(Table::new(spec.clone())),
             spec,

@@ -34,6 +34,9 @@ mod visit;
 mod watchers;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;

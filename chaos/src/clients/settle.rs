@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    book::{Question, is_answer, order_of},
+    book::{Known, Question, is_answer, order_of},
     follow::{Follow, follow},
     world::World,
 };
@@ -19,8 +19,12 @@ use crate::history::{Call, Outcome};
 
 /// So many ask side by side.
 const SIDE_BY_SIDE: usize = 32;
-/// Between two tries, and between two looks at an order.
+/// Between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
+/// After a look at an order that is not final.
+const LOOK: Duration = Duration::from_millis(100);
+/// The least time for a stream that has nothing new to tell.
+const LEAST: Duration = Duration::from_secs(1);
 /// Every order is read at least once; how long that may go on beyond the time in which orders have to be final.
 const READING: Duration = Duration::from_secs(60);
 
@@ -47,8 +51,15 @@ pub async fn settle(world: &Arc<World>, within: Duration) {
             let orders = &orders;
             async move {
                 while let Some(order) = orders.next() {
-                    if !is_final(world, client, order, until).await {
+                    if is_final(world, client, order, until).await {
+                        continue;
+                    }
+                    if Instant::now() >= until {
                         world.counts().not_final.push(order);
+                    } else {
+                        // The others come first: one that hangs holds nobody up.
+                        orders.put_last(order);
+                        sleep(LOOK).await;
                     }
                 }
             }
@@ -86,34 +97,26 @@ async fn ask(world: &World, client: u32, number: u64, question: Question, until:
     }
 }
 
-/// Reads an order, at least once, until it is final. Whether its money is still on its way back only its stream says: it
-/// ends when the order has settled.
+/// Reads an order; true when it is final. Whether its money is still on its way back only its stream says: it ends when
+/// the order has settled.
 async fn is_final(world: &World, client: u32, order: Uuid, until: Instant) -> bool {
-    let Some(buyer) = world.book().order(order).map(|known| known.buyer) else { return true };
+    let Some(Known { buyer, .. }) = world.book().order(order).cloned() else { return true };
     if Instant::now() >= until + READING {
         return false;
     }
-    let mut door = 0;
-    let is_final = loop {
-        let answer = world.ask_once(client, &world.read(order, buyer), door).await;
-        let is_read = matches!(answer.outcome, Outcome::Ok { .. });
-        let is_final = is_read && world.book().order(order).is_some_and(|known| known.status.is_final());
-        if is_final || Instant::now() >= until {
-            break is_final;
-        }
-        sleep(PAUSE).await;
-        door += 1;
+    let read = || async {
+        let answer = world.ask_once(client, &world.read(order, buyer), order.as_u128() as usize).await;
+        matches!(answer.outcome, Outcome::Ok { .. })
     };
-    let money = world.book().order(order).is_some_and(|known| known.money);
-    if !is_final || !money {
-        return is_final;
+    let is_read = read().await;
+    let Some(Known { status, money, .. }) = world.book().order(order).cloned() else { return true };
+    if !is_read || !status.is_final() || !money {
+        return is_read && status.is_final();
     }
-    let left = until.saturating_duration_since(Instant::now()).max(PAUSE);
+    let left = until.saturating_duration_since(Instant::now()).max(LEAST);
     let whole = Follow { after: 0, leave_after: None, pause: None };
-    let settled = follow(world, order, buyer, &whole, left).await;
-    // What its money's return has made of it.
-    world.ask_once(client, &world.read(order, buyer), door).await;
-    settled
+    // What its money's return has made of it is read as well.
+    follow(world, order, buyer, &whole, left).await && read().await
 }
 
 async fn side_by_side<F: Future<Output = ()>>(work: impl Fn(u32) -> F, world: &World) {
@@ -130,5 +133,9 @@ impl<T> Queue<T> {
 
     fn next(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn put_last(&self, work: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(work);
     }
 }

@@ -40,7 +40,7 @@ pub enum SetUpError {
     #[error("{0} is not a door: http://host:port is expected")]
     Door(String),
     /// No token.
-    #[error("no token for a buyer: {0}")]
+    #[error("no token: {0}")]
     Token(String),
     /// No HTTP client.
     #[error("no HTTP client: {0}")]

@@ -11,6 +11,9 @@ mod recorder;
 mod timeline;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use reader::{HistoryError, read};
 pub use recorder::{Begun, Opened, Recorder};
 pub use timeline::{Quantiles, Second};

@@ -146,3 +146,46 @@ fn quantile(sorted: &[u32], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).map_or(0.0, |micros| f64::from(*micros) / 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_nearest_rank() {
+        let sorted: Vec<u32> = (1..=100).map(|millis| millis * 1_000).collect();
+        assert_eq!(quantile(&sorted, 0.50), 50.0);
+        assert_eq!(quantile(&sorted, 0.99), 99.0);
+        assert_eq!(quantile(&sorted, 1.0), 100.0);
+        assert_eq!(quantile(&sorted[..1], 0.99), 1.0);
+        assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+
+    #[test]
+    fn what_happens_is_counted_in_its_second() {
+        let mut timeline = Timeline::default();
+        timeline.refused();
+        timeline.stream(true);
+        assert_eq!(timeline.seconds(), [], "the load has not begun");
+        let ago = |seconds| Some(Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap());
+        timeline.begin();
+        timeline.begun = ago(1);
+        timeline.unknown();
+        timeline.stream(true);
+        timeline.begun = ago(3);
+        timeline.refused();
+        timeline.completed();
+        timeline.accepted(Instant::now().checked_sub(Duration::from_millis(250)).unwrap());
+        let seconds = timeline.seconds();
+        let told: Vec<_> = seconds
+            .iter()
+            .map(|s| (s.second, s.accepted, s.completed, s.refused, s.unknown, s.open_streams))
+            .collect();
+        assert_eq!(told, [(0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 1, 2), (2, 0, 0, 0, 0, 2), (3, 1, 1, 1, 0, 2)]);
+        assert!((250.0..2_000.0).contains(&seconds[3].p50_ms), "{seconds:?}");
+        assert_eq!(timeline.quantiles().max_ms, seconds[3].p99_ms);
+    }
+}

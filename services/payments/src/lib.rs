@@ -79,7 +79,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payments");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let provider = Provider::new(&config.provider)
         .map_err(|error| ConfigError::new("PAYMENTS_PROVIDER_URL", error.to_string()))?;
     let health = Health::new();
