@@ -129,11 +129,14 @@ pub(super) async fn run(
     troubles.extend(back_again(&platform).await);
 
     eprintln!("viscount-chaos: {}: the load is over; settling", experiment.name);
+    let redriven = redrive(experiment, &platform, &sampler).await;
+    if let Some(Err(trouble)) = &redriven {
+        troubles.push(trouble.clone());
+    }
     clients.settle(experiment.settle).await;
     if !sampler.until_drained(REST.max(experiment.settle)).await {
         troubles.push("something committed was neither published nor handled in the end".to_owned());
     }
-    troubles.extend(redrive(experiment, &platform).await);
     let (samples, figures_of_load) = (sampler.samples(), clients.figures());
     recorder.close().await.map_err(|error| Failure::Usage(error.to_string()))?;
     troubles.extend(second_opinion(experiment, &platform).await);
@@ -155,6 +158,7 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
+        redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
     let figures: BTreeMap<String, f64> =
@@ -175,25 +179,17 @@ pub(super) async fn run(
 }
 
 fn plan(experiment: &Experiment, setting: &Setting, steps: &[Step], folder: &Path) -> Result<Plan, Failure> {
-    let table = &experiment.platform;
-    let needs_failpoints = table.failpoints || setting.armed.is_some();
+    let needs_failpoints = experiment.platform.failpoints || setting.armed.is_some();
     if needs_failpoints && !setting.program.has("failpoints") {
         return Err(Failure::Usage(format!(
             "{} needs a viscount with failpoints: cargo build --release --features failpoints",
             experiment.name
         )));
     }
-    let set = |(name, value): (&String, &String)| (name.clone(), value.clone());
     let mut plan = Plan {
-        engine: table.engine,
-        brokers: table.brokers,
-        replicas: table.replicas.clone(),
-        variables: table.variables.iter().map(set).collect(),
-        own: table.own.iter().map(|(part, own)| (part.clone(), own.iter().map(set).collect())).collect(),
-        durable: table.durable,
         volume: steps.iter().any(|step| matches!(step.action, Action::DiskFull { .. })).then_some(VOLUME),
         keep: setting.keep,
-        ..Plan::new(setting.program.path.clone())
+        ..experiment.plan(&setting.program.path)
     };
     // The provider and the operator's means of making it misbehave.
     let on_demand = |step: &Step| matches!(step.action, Action::Provider { .. } | Action::Faults { .. });
@@ -241,17 +237,31 @@ async fn back_again(platform: &Platform) -> Vec<String> {
     troubles
 }
 
-/// What was only refused for a while is handled once more.
-async fn redrive(experiment: &Experiment, platform: &Platform) -> Vec<String> {
-    if !experiment.faults.iter().any(|fault| matches!(fault.what, What::RefuseRows { .. })) {
-        return Vec::new();
+/// Services whose consumers may have set something aside.
+const CONSUMERS: [&str; 4] = ["catalog", "inventory", "orders", "payments"];
+
+/// What was only refused for a while is handled once more. `None` where nothing was.
+async fn redrive(
+    experiment: &Experiment,
+    platform: &Platform,
+    sampler: &Sampler,
+) -> Option<Result<(), String>> {
+    if !experiment.faults.iter().any(|fault| matches!(fault.what, What::RefuseRows(_))) {
+        return None;
     }
-    let redriven = platform.run(&["dlq", "redrive", "--all"]).await;
-    match redriven {
-        Ok(output) if output.status.success() => Vec::new(),
-        Ok(output) => vec![format!("dlq redrive: {}", String::from_utf8_lossy(&output.stderr).trim())],
-        Err(error) => vec![format!("dlq redrive: {error}")],
+    // What is still being tried would be set aside a moment later.
+    sampler.until_drained(REST).await;
+    for consumer in CONSUMERS {
+        match platform.run(&["dlq", "redrive", "--consumer", consumer]).await {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Some(Err(format!("dlq redrive --consumer {consumer}: {}", said.trim())));
+            }
+            Err(error) => return Some(Err(format!("dlq redrive: {error}"))),
+        }
     }
+    Some(Ok(()))
 }
 
 /// `viscount audit` is another judge of the same platform. Dead letters are violations to it.
@@ -272,7 +282,7 @@ async fn second_opinion(experiment: &Experiment, platform: &Platform) -> Option<
 }
 
 fn has_letters(experiment: &Experiment) -> bool {
-    experiment.faults.iter().any(|fault| matches!(fault.what, What::Poison { .. } | What::RefuseRows { .. }))
+    experiment.faults.iter().any(|fault| matches!(fault.what, What::Poison { .. }))
 }
 
 fn terms(experiment: &Experiment, load_ended: Timestamp, steps: &[Step]) -> Terms {

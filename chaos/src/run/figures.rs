@@ -55,6 +55,8 @@ pub(super) struct Evidence<'a> {
     pub load_began: Timestamp,
     /// When the load ended.
     pub load_ended: Timestamp,
+    /// Whether dead letters were handed back to their consumers; `None` when that was not tried.
+    pub redriven: Option<bool>,
     /// How long an order waits until it is cancelled, where the experiment says so.
     pub deadline: Option<Duration>,
 }
@@ -63,7 +65,9 @@ impl Evidence<'_> {
     /// All that can be measured, by name.
     pub fn figures(&self) -> BTreeMap<&'static str, f64> {
         let truth = |truth: bool| if truth { 1.0 } else { 0.0 };
-        let letters = self.data.letters.len() as f64;
+        // A restarted process counts from nothing, and what was handled again is no letter any more.
+        let told = self.samples.iter().map(|sample| sample.letters).sum::<u64>();
+        let letters = (self.data.letters.len() as f64).max(told as f64);
         let (early, late) = self.expiries().unzip();
         let measured = [
             ("accepted_min", Some(self.load.accepted as f64)),
@@ -81,6 +85,7 @@ impl Evidence<'_> {
             ("probes_max", self.probes()),
             ("dead_letters", Some(letters)),
             ("dead_letters_min", Some(letters)),
+            ("redriven", self.redriven.map(|redriven| truth(redriven && self.data.letters.is_empty()))),
             ("exactly_sold", self.sold()),
             ("early_expiries", early),
             ("late_expiries", late),

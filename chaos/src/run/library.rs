@@ -17,6 +17,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "last-pieces",
     "every-event-ten-times",
     "poison",
+    "refused-rows",
     "provider",
     "panics",
     "failpoints",
