@@ -16,3 +16,4 @@ pub mod history;
 pub mod platform;
 pub mod proxy;
 pub mod report;
+pub mod selftest;
