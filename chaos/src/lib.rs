@@ -9,6 +9,7 @@
 //! Nothing here shares code with the platform: it is known by its contracts, over the wire.
 
 pub mod audit;
+pub mod cli;
 pub mod clients;
 pub mod experiment;
 pub mod faults;
@@ -16,4 +17,5 @@ pub mod history;
 pub mod platform;
 pub mod proxy;
 pub mod report;
+pub mod run;
 pub mod selftest;

@@ -3,6 +3,20 @@
 //! One JSON object per line. An operation is written when it has ended; what was under way when a run broke off is
 //! written as unknown. Unknown is never taken for failed: such an operation may have had its effect, and the auditor
 //! allows both.
+//!
+//! A [`Recorder`] writes the lines while the load goes on and counts what happens in each second; [`read`] gives them back.
+
+mod reader;
+mod recorder;
+mod timeline;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use reader::{HistoryError, read};
+pub use recorder::{Begun, Opened, Recorder};
+pub use timeline::{Quantiles, Second};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -107,6 +121,9 @@ pub struct Wanted {
     pub quantity: u32,
 }
 
+/// `type` of the problem that says: a request with this Idempotency-Key is being worked on.
+pub const KEY_IN_USE: &str = "/problems/idempotency-key-in-use";
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -121,7 +138,8 @@ pub enum Outcome {
         #[serde(default)]
         replayed: bool,
     },
-    /// 4xx: it has no effect.
+    /// 4xx: this request has no effect. Another one with the same key may have one: 409 with the problem
+    /// [`KEY_IN_USE`] says that such a one is under way.
     Refused {
         /// The status code.
         status: u16,

@@ -34,6 +34,11 @@ plants! {
         data.records.remove(record);
         at(order)
     };
+    I4 "a topic is not there", "is not on payments.events.v1", |data| {
+        data.topics.iter_mut().find(|shape| shape.topic == Topic::Payments)?.partitions = 0;
+        data.records.retain(|record| record.topic != Topic::Payments);
+        nowhere()
+    };
     I4 "a message has another order's key", "has the key", |data| {
         changed(data, |record| record.key = Some(Uuid::from_u128(7).to_string().into()))
     };
