@@ -5,7 +5,10 @@ use uuid::Uuid;
 use viscount_contracts::{
     Topic,
     events::{
-        orders::v1::{OrderCancelled, OrderPaymentProcessed, OrderRefundRequested, OrderRefunded},
+        common::v1::Money,
+        orders::v1::{
+            OrderCancelled, OrderCompleted, OrderPaymentProcessed, OrderRefundRequested, OrderRefunded,
+        },
         payments::v1::{PaymentProcessed, PaymentRefunded},
     },
 };
@@ -14,6 +17,17 @@ use crate::{
     audit::OpenCallRow,
     selftest::{bed::*, plants::plants},
 };
+
+/// So much more.
+fn more(money: &mut Option<Money>, pennies: i64) {
+    if let Some(money) = money {
+        money.amount += pennies;
+    }
+}
+
+fn in_euros(money: Money) -> Money {
+    Money { currency: "EUR".to_owned(), ..money }
+}
 
 plants! {
     I3 "payments take the money twice", "payments took its money 2 times", |data| {
@@ -28,12 +42,12 @@ plants! {
     };
     I3 "an order is paid with less than it costs", "costs", |data| {
         let paid = first::<OrderPaymentProcessed>(data)?;
-        edit::<OrderPaymentProcessed>(data, paid, |paid| if let Some(amount) = &mut paid.amount { amount.amount -= 1 })?;
+        edit::<OrderPaymentProcessed>(data, paid, |said| more(&mut said.amount, -1))?;
         of(data, paid)
     };
     I3 "more goes back than was taken", "returned of", |data| {
         let done = event_of::<OrderRefunded>(data, "refunded")?;
-        edit::<OrderRefunded>(data, done, |done| if let Some(amount) = &mut done.amount { amount.amount += 1 })?;
+        edit::<OrderRefunded>(data, done, |said| more(&mut said.amount, 1))?;
         of(data, done)
     };
     I3 "a refund is done twice", "payments did refund", |data| {
@@ -53,25 +67,25 @@ plants! {
     };
     I3 "payments return another amount than the order says", "payments say", |data| {
         let done = first::<PaymentRefunded>(data)?;
-        edit::<PaymentRefunded>(data, done, |done| if let Some(amount) = &mut done.amount { amount.amount -= 1 })?;
+        edit::<PaymentRefunded>(data, done, |said| more(&mut said.amount, -1))?;
         of(data, done)
     };
     I3 "less goes back than was asked for", "were asked for", |data| {
         let asked = first::<OrderRefundRequested>(data)?;
-        edit::<OrderRefundRequested>(data, asked, |asked| if let Some(amount) = &mut asked.amount { amount.amount += 1 })?;
+        edit::<OrderRefundRequested>(data, asked, |said| more(&mut said.amount, 1))?;
         of(data, asked)
     };
     I3 "money of a cancelled order is kept", "were taken and only 0 returned", |data| {
         let paid = event_of::<OrderPaymentProcessed>(data, "completed")?;
         let order = data.events[paid].stream;
-        let done = data.events.iter().position(|event| event.stream == order && event.kind == "OrderCompleted")?;
+        let done = event::<OrderCompleted>(data, order)?;
         (data.events[done].kind, data.events[done].data) = ("OrderCancelled".into(), Box::default());
         edit::<OrderCancelled>(data, done, |cancelled| cancelled.cancelled_by = "admin".to_owned())?;
         at(order)
     };
     I3 "an order is paid in another currency", "paid in", |data| {
         let taken = first::<PaymentProcessed>(data)?;
-        edit::<PaymentProcessed>(data, taken, |taken| if let Some(amount) = &mut taken.amount { amount.currency = "EUR".to_owned() })?;
+        edit::<PaymentProcessed>(data, taken, |said| said.amount = said.amount.take().map(in_euros))?;
         of(data, taken)
     };
     I3 "money is taken for an order that there is not", "there is no such order", |data| {
@@ -156,7 +170,8 @@ plants! {
     };
     I3 "a question to the provider is never answered", "has not answered", |data| {
         let order = order(data, "completed")?;
-        let opened_at = data.collected_at?.checked_sub(SignedDuration::from_hours(1)).ok()?;
+        let opened_at = data.collected_at?;
+        data.collected_at = opened_at.checked_add(SignedDuration::from_hours(1)).ok();
         data.open_calls.push(OpenCallRow { key: order, order, kind: "charge".to_owned(), opened_at });
         at(order)
     };
