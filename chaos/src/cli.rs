@@ -51,6 +51,9 @@ pub struct RunArgs {
     /// How long each experiment lasts, whatever it says itself.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub seconds: Option<u64>,
+    /// Put a defect into the platform on purpose: the experiments that are made for it have to fail.
+    #[arg(long)]
+    pub defect: Option<Defect>,
     /// Keep the data of PostgreSQL and the brokers.
     #[arg(long)]
     pub keep: bool,
@@ -81,6 +84,28 @@ pub struct AuditArgs {
     /// Seconds within which an accepted order has to be final.
     #[arg(long, default_value_t = 60)]
     pub settle: u64,
+}
+
+/// Defects that a platform with failpoints can be told to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Defect {
+    /// An event that comes again is taken for a new one.
+    Dedupe,
+    /// The database lets more pieces be reserved than there are.
+    Guard,
+    /// An event counts as handled as soon as it has been read.
+    Offset,
+}
+
+impl Defect {
+    /// As the failpoint is called, after `defect.`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dedupe => "dedupe",
+            Self::Guard => "guard",
+            Self::Offset => "offset",
+        }
+    }
 }
 
 /// The engines as they are written on the command line.

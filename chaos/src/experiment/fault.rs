@@ -100,6 +100,8 @@ pub enum What {
         /// How many.
         count: u32,
     },
+    /// The database refuses some rows, so that events cannot be handled; they can when the time is over.
+    RefuseRows(Rows),
     /// The payment provider misbehaves, and behaves again when the time is over.
     Provider(Provider),
     /// A fault on demand is set in a service, and taken back when the time is over.
@@ -111,6 +113,17 @@ pub enum What {
     },
     /// A replica is restarted, or silent for longer than its group waits, so that partitions move.
     Rebalance(Vec<String>),
+}
+
+/// Rows that a database refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// Such as `order_db`.
+    pub database: String,
+    /// Such as `orders`.
+    pub table: String,
+    /// What new and changed rows must satisfy, as SQL.
+    pub check: String,
 }
 
 /// A message that nobody can handle.
@@ -165,6 +178,9 @@ pub(super) struct FaultTable {
     copies: Option<u32>,
     poison: Option<Poison>,
     count: Option<u32>,
+    database: Option<String>,
+    table: Option<String>,
+    check: Option<String>,
     provider: Option<Provider>,
     service: Option<String>,
     fault: Option<toml::Table>,
@@ -242,6 +258,11 @@ impl FaultTable {
                 kind: needed("poison", self.poison.take())?,
                 count: self.count.take().unwrap_or(1),
             },
+            "refuse_rows" => What::RefuseRows(Rows {
+                database: needed("database", self.database.take())?,
+                table: needed("table", self.table.take())?,
+                check: needed("check", self.check.take())?,
+            }),
             "provider" => What::Provider(needed("provider", self.provider.take())?),
             "faults" => {
                 let fault = needed("fault", self.fault.take())?;
@@ -252,7 +273,7 @@ impl FaultTable {
             other => {
                 return Err(format!(
                     "`do = \"{other}\"` is none of: kill, pause, restart, restart_postgres, failpoint, weather, cut, \
-                     disk_full, clock, repeat_events, poison, provider, faults, rebalance"
+                     disk_full, clock, repeat_events, poison, refuse_rows, provider, faults, rebalance"
                 ));
             }
         })
@@ -289,6 +310,9 @@ impl FaultTable {
             ("copies", self.copies.is_some()),
             ("poison", self.poison.is_some()),
             ("count", self.count.is_some()),
+            ("database", self.database.is_some()),
+            ("table", self.table.is_some()),
+            ("check", self.check.is_some()),
             ("provider", self.provider.is_some()),
             ("service", self.service.is_some()),
             ("fault", self.fault.is_some()),
@@ -316,6 +340,7 @@ impl What {
             Self::Clock { .. } => "clock",
             Self::RepeatEvents { .. } => "repeat_events",
             Self::Poison { .. } => "poison",
+            Self::RefuseRows(_) => "refuse_rows",
             Self::Provider(_) => "provider",
             Self::OnDemand { .. } => "faults",
             Self::Rebalance(_) => "rebalance",
@@ -330,7 +355,7 @@ impl What {
             Self::Failpoint { parts, .. } | Self::Clock { parts, .. } => Some(parts),
             Self::Weather { links, .. } => Some(links),
             Self::RestartPostgres | Self::RepeatEvents { .. } | Self::Poison { .. } => None,
-            Self::Provider(_) | Self::OnDemand { .. } => None,
+            Self::RefuseRows(_) | Self::Provider(_) | Self::OnDemand { .. } => None,
         }
     }
 
@@ -358,6 +383,7 @@ impl What {
         matches!(
             self,
             Self::Weather { .. }
+                | Self::RefuseRows(_)
                 | Self::Provider(_)
                 | Self::OnDemand { .. }
                 | Self::DiskFull(_)

@@ -1,6 +1,6 @@
 //! The TOML file.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,10 @@ use super::{
     fault::FaultTable,
     span::{self, Span},
 };
-use crate::platform::Engine;
+use crate::{
+    clients::Load,
+    platform::{Engine, Plan},
+};
 
 /// The `[platform]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub struct PlatformTable {
     pub brokers: u8,
     /// Whether a broker has a message on its disk before it says so: for experiments that kill it.
     pub durable: bool,
+    /// MiB of a volume of its own for the database, which can be filled.
+    pub volume: Option<u32>,
     /// Whether the parts have named points where they can be killed.
     pub failpoints: bool,
     /// How many replicas of a service; 2 of orders and inventory, 1 of the others.
@@ -37,10 +42,28 @@ impl Default for PlatformTable {
             engine: Engine::Kafka,
             brokers: 1,
             durable: false,
+            volume: None,
             failpoints: false,
             replicas: BTreeMap::new(),
             variables: BTreeMap::new(),
             own: BTreeMap::new(),
+        }
+    }
+}
+
+impl PlatformTable {
+    /// The platform, with this program.
+    pub(super) fn plan(&self, viscount: impl Into<PathBuf>) -> Plan {
+        let own = self.own.iter().map(|(part, own)| (part.clone(), own.clone().into_iter().collect()));
+        Plan {
+            engine: self.engine,
+            brokers: self.brokers,
+            replicas: self.replicas.clone(),
+            variables: self.variables.clone().into_iter().collect(),
+            own: own.collect(),
+            durable: self.durable,
+            volume: self.volume,
+            ..Plan::new(viscount)
         }
     }
 }
@@ -108,6 +131,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<Experiment, ExperimentErr
     let faults = file.fault.into_iter().enumerate().map(fault).collect::<Result<Vec<Fault>, _>>()?;
     let holds = Holds::read(&file.holds)
         .map_err(|problem| ExperimentError { place: format!("{name}: [holds]"), problem })?;
+    let load = clients(&name, &file.load)?;
     Ok(Experiment {
         name,
         about: file.about,
@@ -120,21 +144,33 @@ pub(super) fn read(source: &str, text: &str) -> Result<Experiment, ExperimentErr
             load: quick.load,
         }),
         platform: file.platform,
-        load: file.load,
+        load,
+        written_load: file.load,
         faults,
         holds,
     })
 }
 
+/// The `[load]` table as the clients know it.
+fn clients(name: &str, table: &toml::Table) -> Result<Load, ExperimentError> {
+    let bad = |problem: String| ExperimentError { place: format!("{name}: [load]"), problem };
+    let load: Load =
+        table.clone().try_into().map_err(|error: toml::de::Error| bad(error.message().to_owned()))?;
+    load.check().map_err(|error| bad(error.to_string()))?;
+    Ok(load)
+}
+
 impl Quick {
     /// The experiment in so much less time. Intervals stay; what does not fit any more happens less often.
-    pub(super) fn scale(&self, experiment: &Experiment) -> Experiment {
+    pub(super) fn scale(&self, experiment: &Experiment) -> Result<Experiment, ExperimentError> {
         let mut scaled = experiment.clone();
         let share = self.length.as_secs_f64() / experiment.length.as_secs_f64().max(1.0);
         let shorter = |span: Duration| Duration::from_millis((span.as_secs_f64() * share * 1_000.0) as u64);
         scaled.length = self.length;
         scaled.settle = self.settle.unwrap_or(experiment.settle);
-        scaled.load.extend(self.load.clone());
+        scaled.quick = None;
+        scaled.written_load.extend(self.load.clone());
+        scaled.load = clients(&experiment.name, &scaled.written_load)?;
         for fault in &mut scaled.faults {
             fault.at = shorter(fault.at);
             if share < 1.0 && fault.what.shrinks() {
@@ -147,7 +183,7 @@ impl Quick {
                 fault.times = fault.times.map(|times| times.min(fits.max(1)));
             }
         }
-        scaled
+        Ok(scaled)
     }
 }
 

@@ -8,25 +8,25 @@ mod check;
 mod fault;
 mod file;
 mod holds;
-mod parts;
 mod schedule;
 pub mod span;
 mod step;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::platform::Engine;
-
-pub use fault::{Fault, Pick, Poison, Provider, What};
+pub use fault::{Fault, Pick, Poison, Provider, Rows, What};
 pub use file::{PlatformTable, Quick};
 pub use holds::{Bound, EXPECTATIONS, Expectation, Holds, Known, Unit};
-pub use parts::Parts;
 pub use step::{Action, Step};
+
+use crate::{
+    clients::Load,
+    platform::{Engine, Plan},
+};
 
 /// Something about an experiment that cannot be meant.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -53,8 +53,10 @@ pub struct Experiment {
     pub quick: Option<Quick>,
     /// What it runs on.
     pub platform: PlatformTable,
-    /// The `[load]` table, for the clients to read.
-    pub load: toml::Table,
+    /// What its clients do.
+    pub load: Load,
+    /// The same as it is written, for scaling it down.
+    written_load: toml::Table,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// What must hold beyond what always must.
@@ -69,24 +71,17 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// The load as its clients know it; errors name their place.
-    pub fn load_as<T: DeserializeOwned>(&self) -> Result<T, ExperimentError> {
-        self.load.clone().try_into().map_err(|error: toml::de::Error| self.error("[load]", error.message()))
-    }
-
     /// The scaled down experiment, if there is one: shorter, its faults' times at most `repeat`, begins and lengths of
     /// faults in proportion.
     pub fn scaled_down(&self) -> Option<Result<Self, ExperimentError>> {
-        let quick = self.quick.as_ref()?;
-        let mut scaled = quick.scale(self);
-        scaled.quick = None;
-        Some(check::check(&scaled).map(|()| scaled))
+        let scaled = self.quick.as_ref()?.scale(self);
+        Some(scaled.and_then(|scaled| check::check(&scaled).map(|()| scaled)))
     }
 
     /// The same for another length, in proportion.
     pub fn with_length(&self, length: Duration) -> Result<Self, ExperimentError> {
         let quick = Quick { length, settle: None, repeat: None, load: toml::Table::new() };
-        let scaled = quick.scale(self);
+        let scaled = quick.scale(self)?;
         check::check(&scaled).map(|()| scaled)
     }
 
@@ -97,9 +92,18 @@ impl Experiment {
         check::check(&moved).map(|()| moved)
     }
 
-    /// The parts that it runs on.
-    pub fn parts(&self) -> Parts {
-        Parts::of(&self.platform)
+    /// The platform that it runs on, with this program.
+    pub fn plan(&self, viscount: impl Into<PathBuf>) -> Plan {
+        self.platform.plan(viscount)
+    }
+
+    /// The names of the parts that a name means.
+    fn resolve(&self, name: &str) -> Result<Vec<String>, String> {
+        match self.plan("").resolve(name) {
+            Ok(parts) if parts.is_empty() => Err(format!("there is nobody who is meant by {name}")),
+            Ok(parts) => Ok(parts.into_iter().map(|part| part.name().to_owned()).collect()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// What happens when, by begin. The same seed gives the same steps.

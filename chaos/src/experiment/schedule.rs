@@ -8,7 +8,7 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-use super::{Action, Experiment, ExperimentError, Fault, Parts, Pick, Step, What};
+use super::{Action, Experiment, ExperimentError, Fault, Pick, Step, What};
 
 /// After it is back, a part is left alone at least so long.
 const APART: Duration = Duration::from_millis(100);
@@ -30,11 +30,10 @@ struct Course<'a> {
 }
 
 pub(super) fn schedule(experiment: &Experiment, seed: u64) -> Result<Vec<Step>, ExperimentError> {
-    let parts = experiment.parts();
     let mut courses = Vec::new();
     let mut due: BinaryHeap<Due> = BinaryHeap::new();
     for (number, fault) in experiment.faults.iter().enumerate() {
-        let mut course = Course::of(experiment, &parts, number, seed)?;
+        let mut course = Course::of(experiment, number, seed)?;
         for occurrence in 0..times(experiment, number)? {
             due.push(Reverse((course.begin(fault, occurrence), number, occurrence)));
         }
@@ -80,16 +79,13 @@ fn times(experiment: &Experiment, number: usize) -> Result<u32, ExperimentError>
 }
 
 impl<'a> Course<'a> {
-    fn of(
-        experiment: &'a Experiment,
-        parts: &Parts,
-        number: usize,
-        seed: u64,
-    ) -> Result<Self, ExperimentError> {
+    fn of(experiment: &'a Experiment, number: usize, seed: u64) -> Result<Self, ExperimentError> {
         let fault = &experiment.faults[number];
         let mut members = Vec::new();
         for name in fault.what.members().unwrap_or_default() {
-            for member in parts.resolve(name).map_err(|problem| experiment.fault_error(number, problem))? {
+            for member in
+                experiment.resolve(name).map_err(|problem| experiment.fault_error(number, problem))?
+            {
                 if !members.contains(&member) {
                     members.push(member);
                 }
@@ -179,6 +175,7 @@ impl<'a> Course<'a> {
                 count: *count,
                 seed: self.chance.random(),
             },
+            What::RefuseRows(rows) => Action::RefuseRows { rows: rows.clone(), hold: lasts },
             What::Provider(provider) => Action::Provider { provider: *provider, hold: lasts },
             What::OnDemand { service, fault } => {
                 Action::Faults { service: service.clone(), fault: fault.clone(), hold: lasts }

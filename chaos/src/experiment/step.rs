@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Poison, Provider, span};
+use super::{Poison, Provider, Rows, span};
 use crate::proxy::Weather;
 
 /// One thing that happens, to parts that are named.
@@ -119,6 +119,14 @@ pub enum Action {
         /// From which their ids come.
         seed: u64,
     },
+    /// A database refuses some rows, for `hold`.
+    RefuseRows {
+        /// Which.
+        rows: Rows,
+        /// How long.
+        #[serde(with = "span")]
+        hold: Duration,
+    },
     /// The payment provider misbehaves, for `hold`.
     Provider {
         /// How.
@@ -154,6 +162,7 @@ impl Action {
             Self::Clock { .. } => "clock",
             Self::RepeatEvents { .. } => "repeat_events",
             Self::Poison { .. } => "poison",
+            Self::RefuseRows { .. } => "refuse_rows",
             Self::Provider { .. } => "provider",
             Self::Faults { .. } => "faults",
         }
@@ -165,6 +174,7 @@ impl Action {
             Self::Kill { down, .. } | Self::Restart { down, .. } | Self::RestartPostgres { down } => *down,
             Self::Pause { hold, .. } | Self::Weather { hold, .. } | Self::DiskFull { hold, .. } => *hold,
             Self::Clock { hold, .. } | Self::Provider { hold, .. } | Self::Faults { hold, .. } => *hold,
+            Self::RefuseRows { hold, .. } => *hold,
             Self::Failpoint { within, .. } => *within,
             Self::Cut { .. } | Self::RepeatEvents { .. } | Self::Poison { .. } => Duration::ZERO,
         }
@@ -181,6 +191,7 @@ impl Action {
             Self::Weather { link, .. } => Some(format!("link {link}")),
             Self::Clock { part, .. } => Some(format!("clock {part}")),
             Self::Provider { .. } => Some("provider".to_owned()),
+            Self::RefuseRows { rows, .. } => Some(format!("rows {}.{}", rows.database, rows.table)),
             Self::Cut { .. } | Self::RepeatEvents { .. } | Self::Poison { .. } | Self::Faults { .. } => None,
         }
     }
@@ -194,6 +205,7 @@ impl Action {
             Self::Weather { link, .. } | Self::Cut { link } => link,
             Self::RepeatEvents { .. } => "topics",
             Self::Poison { topic, .. } => topic,
+            Self::RefuseRows { rows, .. } => &rows.table,
             Self::Provider { .. } => "simulator-1",
             Self::Faults { service, .. } => service,
         }
@@ -224,6 +236,9 @@ impl Action {
                     Poison::Stranger => "events of something unknown",
                 };
                 format!("{count} {kind} on {topic}")
+            }
+            Self::RefuseRows { rows, hold } => {
+                lasting(format!("{} takes only rows with {}", rows.table, rows.check), hold)
             }
             Self::Provider { provider, hold } => {
                 let mut how = Vec::new();

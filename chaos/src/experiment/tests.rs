@@ -19,12 +19,14 @@ const WHOLE: &str = r#"
 
     [platform]
     failpoints = true
+    volume = 256
     replicas = { payments = 2 }
     variables = { VISCOUNT_FAULTS = "1" }
 
     [load]
     journey = "orders"
     rate = 60.0
+    products = 7
 
     [[fault]]
     do = "kill"
@@ -121,6 +123,14 @@ const WHOLE: &str = r#"
     for = "30s"
 
     [[fault]]
+    do = "refuse_rows"
+    database = "order_db"
+    table = "orders"
+    check = "status <> 'validated' or right(customer_id::text, 1) <> 'a'"
+    at = "100s"
+    for = "20s"
+
+    [[fault]]
     do = "rebalance"
     parts = ["orders"]
     every = "40s"
@@ -162,7 +172,7 @@ fn is_sound(experiment: &Experiment, steps: &[Step]) {
             assert!(free <= step.at, "{what} is met by {step:?} while it is busy until {free:?}");
         }
         if step.action.holds().is_some_and(|what| !what.contains(' ') && what != "provider") {
-            assert!(experiment.parts().all().contains(&step.action.target().to_owned()), "{step:?}");
+            assert!(experiment.resolve(step.action.target()).is_ok(), "{step:?}");
         }
     }
 }
@@ -171,7 +181,7 @@ fn is_sound(experiment: &Experiment, steps: &[Step]) {
 fn an_experiment_with_everything_is_read_and_has_a_schedule() {
     let experiment = load(WHOLE).unwrap();
     assert_eq!(experiment.length, Duration::from_secs(300));
-    assert_eq!(experiment.parts().resolve("payments").unwrap(), ["payments-1", "payments-2"]);
+    assert_eq!(experiment.resolve("payments").unwrap(), ["payments-1", "payments-2"]);
     let steps = experiment.schedule(7).unwrap();
     is_sound(&experiment, &steps);
     assert_eq!(of_fault(&steps, 0), 20, "`times` is kept");
@@ -181,7 +191,7 @@ fn an_experiment_with_everything_is_read_and_has_a_schedule() {
     let parts: Vec<&str> =
         steps.iter().filter(|step| step.fault == 2).map(|step| step.action.target()).collect();
     assert_eq!(parts, ["inventory-1", "inventory-2", "inventory-1", "inventory-2", "inventory-1"]);
-    let kinds: Vec<_> = steps.iter().filter(|s| s.fault == 14).map(|s| s.action.name()).collect();
+    let kinds: Vec<_> = steps.iter().filter(|s| s.fault == 15).map(|s| s.action.name()).collect();
     assert!(kinds.iter().all(|kind| ["restart", "pause"].contains(kind)), "{kinds:?}");
     let json = serde_json::to_string(&steps).unwrap();
     assert_eq!(serde_json::from_str::<Vec<Step>>(&json).unwrap(), steps);
@@ -208,8 +218,7 @@ fn what_a_fault_does_by_chance_is_its_own() {
 fn a_scaled_down_experiment_is_shorter_and_repeats_less() {
     let quick = load(WHOLE).unwrap().scaled_down().unwrap().unwrap();
     assert_eq!((quick.length.as_secs(), quick.settle.as_secs()), (60, 60));
-    assert_eq!(quick.load["rate"].as_float(), Some(20.0));
-    assert_eq!(quick.load["journey"].as_str(), Some("orders"));
+    assert_eq!((quick.load.rate, quick.load.products), (20.0, 7), "what is not said differently stays");
     let steps = quick.schedule(1).unwrap();
     is_sound(&quick, &steps);
     assert_eq!(of_fault(&steps, 0), 2);
@@ -239,7 +248,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         (
             "do = 'kill'\nparts = ['ordres']",
             "fault 1 (kill)",
-            "there is no part ordres; there are: broker, broker-1",
+            "there is no part ordres; there are: all, broker, broker-1",
         ),
         ("do = 'kill'\nparts = ['orders-3']", "fault 1 (kill)", "there is no part orders-3"),
         ("do = 'kill'\nparts = ['orders']\nfor = '1s'", "fault 1 (kill)", "`for` does not go with kill"),
@@ -276,7 +285,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         (
             "do = 'weather'\nlink = 'broker-2'\nfor = '1s'\nweather = 'clear'",
             "fault 1 (weather)",
-            "`broker-2` is none",
+            "no part broker-2",
         ),
         (
             "do = 'weather'\nlink = 'postgres'\nfor = '1s'\nweather = 'rain'",
@@ -313,7 +322,17 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         (
             "do = 'poison'\ntopic = 'identity.events.v1'\npoison = 'garbage'",
             "fault 1 (poison)",
-            "nobody would look at it",
+            "nobody would refuse it",
+        ),
+        (
+            "do = 'poison'\ntopic = 'orders.events.v1'\npoison = 'stranger'",
+            "fault 1 (poison)",
+            "only on inventory",
+        ),
+        (
+            "do = 'refuse_rows'\ndatabase = 'a'\ntable = 'b; drop'\ncheck = 'c'\nfor = '1s'",
+            "fault 1 (refuse_rows)",
+            "are names",
         ),
         ("do = 'provider'\nprovider = {}\nfor = '1s'", "fault 1 (provider)", "nothing that goes wrong"),
         (
@@ -351,11 +370,17 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         let error = with("", fault).map(|_| "nothing").expect_err(fault);
         assert!(error.contains(place) && error.contains(problem), "{fault}\n  {error}");
     }
+    let load = |text: &str| {
+        let text = format!("name = 'x'\nabout = 'x'\nseconds = 1\nsettle = 1\nload = {text}");
+        Experiment::load("test.toml", &text).unwrap_err().to_string()
+    };
+    assert!(load("{}").contains("[load]: missing field `journey`"), "{}", load("{}"));
+    assert!(load("{ journey = 'orders', rate = -1.0 }").contains("rate is -1"));
     for (head, place, problem) in [
-        ("platform = { brokers = 2 }", "[platform]", "1 or 3"),
-        ("platform = { replicas = { orders = 9 } }", "[platform] replicas", "1 to 4"),
-        ("platform = { replicas = { gateway = 2 } }", "[platform] replicas", "1 to 1"),
-        ("platform = { own = { 'orders-7' = { A = 'b' } } }", "[platform]", "`own.orders-7`"),
+        ("platform = { brokers = 2 }", "[platform]", "1 or 3 brokers, not 2"),
+        ("platform = { replicas = { orders = 9 } }", "[platform]", "1 to 4"),
+        ("platform = { replicas = { gateway = 2 } }", "[platform]", "1 to 1"),
+        ("platform = { own = { 'orders-7' = { A = 'b' } } }", "[platform]", "orders-7"),
         ("platform = { engine = 'embedded', replicas = { orders = 2 } }", "[platform]", "one process"),
         ("quick = { seconds = 600 }", "quick", "those of the whole"),
         ("colour = 'red'", "line 6", "unknown field `colour`"),
@@ -436,7 +461,7 @@ proptest! {
         let Ok(steps) = experiment.schedule(seed) else { return Ok(()) };
         is_sound(&experiment, &steps);
         prop_assert_eq!(&steps, &experiment.schedule(seed).unwrap());
-        let each = if pick == "all" { experiment.parts().resolve("services").unwrap().len() } else { 1 };
+        let each = if pick == "all" { experiment.resolve("services").unwrap().len() } else { 1 };
         prop_assert_eq!(of_fault(&steps, 0), kills as usize * each);
         prop_assert_eq!(of_fault(&steps, 1), pauses as usize);
         for step in &steps {

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use viscount_contracts::events::orders::v1::{OrderCancelled, OrderCompleted, OrderRejected};
 use viscount_contracts::Event as _;
+use viscount_contracts::events::orders::v1::{OrderCancelled, OrderCompleted, OrderRejected};
 
 use super::sampler::Sample;
 use crate::{
@@ -30,7 +30,7 @@ const EARLY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Happened {
     /// What was done, such as `kill`.
-    pub what: &'static str,
+    pub what: String,
     /// When.
     pub begun: f64,
     /// When it was undone.
@@ -55,6 +55,8 @@ pub(super) struct Evidence<'a> {
     pub load_began: Timestamp,
     /// When the load ended.
     pub load_ended: Timestamp,
+    /// Whether dead letters were handed back to their consumers; `None` when that was not tried.
+    pub redriven: Option<bool>,
     /// How long an order waits until it is cancelled, where the experiment says so.
     pub deadline: Option<Duration>,
 }
@@ -63,7 +65,9 @@ impl Evidence<'_> {
     /// All that can be measured, by name.
     pub fn figures(&self) -> BTreeMap<&'static str, f64> {
         let truth = |truth: bool| if truth { 1.0 } else { 0.0 };
-        let letters = self.data.letters.len() as f64;
+        // A restarted process counts from nothing, and what was handled again is no letter any more.
+        let told = self.samples.iter().map(|sample| sample.letters).sum::<u64>();
+        let letters = (self.data.letters.len() as f64).max(told as f64);
         let (early, late) = self.expiries().unzip();
         let measured = [
             ("accepted_min", Some(self.load.accepted as f64)),
@@ -81,11 +85,15 @@ impl Evidence<'_> {
             ("probes_max", self.probes()),
             ("dead_letters", Some(letters)),
             ("dead_letters_min", Some(letters)),
+            ("redriven", self.redriven.map(|redriven| truth(redriven && self.data.letters.is_empty()))),
             ("exactly_sold", self.sold()),
             ("early_expiries", early),
             ("late_expiries", late),
             ("streams_p99_max", self.streams_p99()),
-            ("actor_restarts_min", Some(self.samples.iter().map(|sample| sample.restarts).sum::<u64>() as f64)),
+            (
+                "actor_restarts_min",
+                Some(self.samples.iter().map(|sample| sample.restarts).sum::<u64>() as f64),
+            ),
             ("process_starts_min", Some(self.process_starts() as f64)),
             ("same_answer", self.same_answer().map(truth)),
         ];
@@ -95,7 +103,7 @@ impl Evidence<'_> {
     /// How often a process was started again.
     pub fn process_starts(&self) -> usize {
         let starts = ["kill", "restart", "restart_postgres", "failpoint"];
-        self.faults.iter().filter(|fault| fault.done && starts.contains(&fault.what)).count()
+        self.faults.iter().filter(|fault| fault.done && starts.contains(&fault.what.as_str())).count()
     }
 
     fn share(&self, of: u64) -> Option<f64> {
@@ -138,7 +146,8 @@ impl Evidence<'_> {
     fn acceptances(&self) -> Vec<(f64, f64)> {
         let mut first: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         for operation in self.operations() {
-            if let (Call::PlaceOrder { key, .. }, Outcome::Ok { .. }) = (&operation.call, &operation.outcome) {
+            if let (Call::PlaceOrder { key, .. }, Outcome::Ok { .. }) = (&operation.call, &operation.outcome)
+            {
                 let ended = self.since(operation.ended);
                 let took = operation.ended.duration_since(operation.begun).as_secs_f64();
                 let known = first.entry(key).or_insert((ended, took));
@@ -172,9 +181,10 @@ impl Evidence<'_> {
 
     fn recovered_within(&self) -> Option<f64> {
         let (last, usual) = (self.last_fault()?, self.rate_before()?);
-        let back = self.load.seconds.iter().find(|second| {
-            f64::from(second.second) >= last && f64::from(second.accepted) >= usual / 2.0
-        })?;
+        let back =
+            self.load.seconds.iter().find(|second| {
+                f64::from(second.second) >= last && f64::from(second.accepted) >= usual / 2.0
+            })?;
         Some(f64::from(back.second) + 1.0 - last)
     }
 
@@ -221,7 +231,13 @@ impl Evidence<'_> {
             return None;
         }
         let ends = [OrderCompleted::KIND, OrderRejected::KIND, OrderCancelled::KIND];
-        let last = self.data.events.iter().filter(|event| ends.contains(&event.kind.as_ref())).map(|event| event.at).max()?;
+        let last = self
+            .data
+            .events
+            .iter()
+            .filter(|event| ends.contains(&event.kind.as_ref()))
+            .map(|event| event.at)
+            .max()?;
         Some(last.duration_since(self.load_ended).as_secs_f64().max(0.0))
     }
 
@@ -243,7 +259,8 @@ impl Evidence<'_> {
     fn probes(&self) -> Option<f64> {
         let away = self.faults.iter().find(|fault| fault.provider_down)?;
         let pairs = self.samples.windows(2).filter(|two| {
-            two.iter().all(|sample| (away.begun..=away.ended).contains(&sample.at) && sample.open == Some(true))
+            two.iter()
+                .all(|sample| (away.begun..=away.ended).contains(&sample.at) && sample.open == Some(true))
         });
         pairs.map(|two| two[1].calls as f64).max_by(f64::total_cmp)
     }
@@ -257,7 +274,9 @@ impl Evidence<'_> {
 
     fn same_answer(&self) -> Option<bool> {
         let rounds = &self.load.rounds;
-        let same = rounds.iter().all(|round| round.orders == 1 && round.bodies == 1 && round.answered == round.asked);
+        let same = rounds
+            .iter()
+            .all(|round| round.orders == 1 && round.bodies == 1 && round.answered == round.asked);
         (!rounds.is_empty()).then_some(same)
     }
 
@@ -276,14 +295,16 @@ impl Evidence<'_> {
         }
         let cancelled = |event: &&crate::audit::Event| event.kind == OrderCancelled::KIND;
         let by_deadline = self.data.events.iter().filter(cancelled).filter(|event| {
-            <OrderCancelled as prost::Message>::decode(&event.data[..]).is_ok_and(|cancelled| cancelled.cancelled_by == "deadline")
+            <OrderCancelled as prost::Message>::decode(&event.data[..])
+                .is_ok_and(|cancelled| cancelled.cancelled_by == "deadline")
         });
         let expired: BTreeMap<Uuid, i32> = by_deadline.map(|event| (event.stream, event.version)).collect();
         let (mut early, mut late) = (0, 0);
         let mut seen = BTreeMap::new();
         for stream in self.streams() {
             let Some(version) = expired.get(&stream.order) else { continue };
-            let frame = stream.frames.iter().find(|frame| i64::try_from(frame.version) == Ok(i64::from(*version)));
+            let frame =
+                stream.frames.iter().find(|frame| i64::try_from(frame.version) == Ok(i64::from(*version)));
             if let Some(frame) = frame {
                 let first = seen.entry(stream.order).or_insert(frame.at);
                 *first = (*first).min(frame.at);
@@ -300,7 +321,8 @@ impl Evidence<'_> {
 
     /// From an event's commit to its frame, on connections that were open by then.
     fn streams_p99(&self) -> Option<f64> {
-        let events = self.data.events.iter().filter(|event| event.service == viscount_contracts::Topic::Orders);
+        let events =
+            self.data.events.iter().filter(|event| event.service == viscount_contracts::Topic::Orders);
         let at: BTreeMap<(Uuid, i64), Timestamp> =
             events.map(|event| ((event.stream, i64::from(event.version)), event.at)).collect();
         let mut took = Vec::new();

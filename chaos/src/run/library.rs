@@ -17,6 +17,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "last-pieces",
     "every-event-ten-times",
     "poison",
+    "refused-rows",
     "provider",
     "panics",
     "failpoints",
@@ -83,7 +84,7 @@ mod tests {
         let files: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, files);
         for experiment in &all {
-            experiment.load_as::<crate::clients::Load>().unwrap().check().unwrap();
+            experiment.load.check().unwrap();
         }
     }
 

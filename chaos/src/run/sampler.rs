@@ -30,6 +30,8 @@ pub(super) struct Sample {
     pub open: Option<bool>,
     /// Calls that were made to the provider since the sample before.
     pub calls: u64,
+    /// Events that were set aside as dead letters since the sample before, messages without an event among them.
+    pub letters: u64,
     /// How old the oldest event is that is not published or not handled.
     pub behind: f64,
     /// Services that did not answer.
@@ -109,6 +111,7 @@ async fn ask_on(platform: Platform, start: Instant, samples: Arc<Mutex<Vec<Sampl
             // A process that began anew counts from nothing.
             sample.restarts += since(said.restarts, known.restarts);
             sample.calls += since(said.calls, known.calls);
+            sample.letters += since(said.letters, known.letters);
             sample.behind = sample.behind.max(said.behind);
             if let Some(open) = said.open {
                 sample.open = Some(sample.open.unwrap_or(false) || open);
@@ -127,6 +130,7 @@ fn since(now: u64, before: u64) -> u64 {
 struct Said {
     restarts: u64,
     calls: u64,
+    letters: u64,
     open: Option<bool>,
     behind: f64,
 }
@@ -146,6 +150,9 @@ fn read(text: &str) -> Said {
         let of_provider = labels.contains("name=\"payment_provider\"");
         match name {
             "actor_restarts_total" => said.restarts += value as u64,
+            "consumer_dead_letters_total" | "consumer_unreadable_messages_total" => {
+                said.letters += value as u64;
+            }
             "consumer_lag_seconds" | "relay_lag_seconds" => said.behind = said.behind.max(value),
             "resilience_breaker_state" if of_provider => {
                 said.open = Some(said.open.unwrap_or(false) || value == 2.0);
@@ -179,7 +186,7 @@ mod tests {
              resilience_calls_total{name=\"payment_provider\",instance=\"\",outcome=\"success\"} 7\n\
              resilience_calls_total{name=\"payment_provider\",instance=\"\",outcome=\"open\"} 100\n",
         );
-        assert_eq!(said, Said { restarts: 4, calls: 7, open: Some(true), behind: 2.25 });
+        assert_eq!(said, Said { restarts: 4, calls: 7, letters: 0, open: Some(true), behind: 2.25 });
         assert_eq!(read("half a li"), Said::default());
     }
 
