@@ -3,10 +3,9 @@
 //!
 //! `cargo run -p chaos --example collect -- <postgres://…/postgres> <brokers or -> <history.jsonl or -> <dataset.jsonl.gz>`
 
-use std::{error::Error, fs::File, path::Path, process::ExitCode, time::Instant};
+use std::{error::Error, path::Path, process::ExitCode, time::Instant};
 
 use chaos::audit::{self, Sources, Terms};
-use flate2::Compression;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,7 +28,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         data.records.len(),
         begun.elapsed()
     );
-    data.write_to(File::create(Path::new(file))?, Compression::best())?;
+    data.write(Path::new(file))?;
     let begun = Instant::now();
     let violations = audit::check(&data, &Terms::default());
     eprintln!("checked in {:?}", begun.elapsed());
