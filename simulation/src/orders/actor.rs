@@ -155,7 +155,8 @@ impl Service for Orders {
         let answer = work.claim.filter(|_| !late).map(|claim| (claim, body));
         let look_at = look_at(&after).filter(|_| !at.shared.has(Defect::DeadlineIgnored));
         work.after = Some(after.clone());
-        Progress::Commit(Entry { events, cause: cause.cloned(), change: Change { after, look_at, answer } })
+        let change = Change { after, look_at, at: at.shared.now, answer };
+        Progress::Commit(Entry { events, cause: cause.cloned(), change })
     }
 
     fn written(at: &mut At<'_, Self>, work: &mut Work, verdict: Verdict) -> Step<Self> {

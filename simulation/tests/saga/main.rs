@@ -9,17 +9,21 @@ mod cores;
 mod model;
 mod state;
 
+use std::time::Duration;
+
 use model::Saga;
 use stateright::{Checker, Model};
 
 fn check(saga: Saga) -> impl Checker<Saga> {
-    saga.checker().threads(2).spawn_bfs().join()
+    let checker = saga.checker().threads(2).timeout(Duration::from_secs(55)).spawn_bfs().join();
+    let (states, transitions) = (checker.unique_state_count(), checker.state_count());
+    println!("{saga:?}: {states} states, {transitions} transitions, {} deep", checker.max_depth());
+    checker
 }
 
 #[test]
 fn the_saga_holds_in_every_interleaving() {
     let checker = check(Saga { crashes: 1, repeats: 1, calls_off: true, expires: false, guard: true, keyed: true });
-    println!("{} states, {} transitions, depth {}", checker.unique_state_count(), checker.state_count(), checker.max_depth());
     assert!(checker.unique_state_count() > 10_000, "else it would say little");
     checker.assert_properties();
 }
@@ -27,7 +31,6 @@ fn the_saga_holds_in_every_interleaving() {
 #[test]
 fn deadlines_may_pass_at_any_moment() {
     let checker = check(Saga { crashes: 1, repeats: 0, calls_off: false, expires: true, guard: true, keyed: true });
-    println!("{} states, {} transitions, depth {}", checker.unique_state_count(), checker.state_count(), checker.max_depth());
     checker.assert_properties();
 }
 

@@ -1,6 +1,8 @@
 //! The small world, small enough to be put into a set: an order is the list of what happened to it, and what a replica
 //! has in memory of it is how much of that list it knows.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use viscount_inventory::domain::{State as Held, Stock};
 
 pub const ORDERS: usize = 2;
@@ -133,4 +135,65 @@ impl State {
             called_off: false,
         }
     }
+
+    /// Passes over messages that mean nothing to who gets them, and forgets which of two equal replicas is which: ways that
+    /// differ in nothing else are one.
+    pub fn settle(&mut self) {
+        for at in 0..ORDERS {
+            let orders = &self.orders[at];
+            skip(&mut self.by_inventory[at], orders, |fact| {
+                matches!(fact, Fact::Validated | Fact::Noted | Fact::Paid | Fact::RefundRequested)
+                    || matches!(fact, Fact::Refunded | Fact::RefundFailed)
+            });
+            skip(&mut self.by_payments[at], orders, |fact| {
+                let wanted = [Fact::Validated, Fact::CancelledByBuyer, Fact::CancelledByDeadline, Fact::RefundRequested];
+                !wanted.contains(fact)
+            });
+            skip(&mut self.from_inventory[at], &self.told[at], |told| {
+                matches!(told, Told::Released | Told::Deducted)
+            });
+            skip(&mut self.from_payments[at], &self.money[at], |money| {
+                matches!(money, Money::Voided | Money::RefundPending)
+            });
+        }
+        if hash(&(self.known[0], self.decided[0])) > hash(&(self.known[1], self.decided[1])) {
+            self.known.swap(0, 1);
+            self.decided.swap(0, 1);
+        }
+        if hash(&(&self.shelves[0], self.reserving[0])) > hash(&(&self.shelves[1], self.reserving[1])) {
+            self.shelves.swap(0, 1);
+            self.reserving.swap(0, 1);
+        }
+    }
+
+    /// True while a message, a decision or a reservation is under way.
+    pub fn has_work(&self) -> bool {
+        let behind = |read: &u8, written: usize| usize::from(*read) < written;
+        self.decided.iter().any(Option::is_some)
+            || self.reserving.iter().any(Option::is_some)
+            || (0..ORDERS).any(|at| {
+                let events = self.orders[at].len();
+                behind(&self.by_inventory[at], events)
+                    || behind(&self.by_payments[at], events)
+                    || behind(&self.from_inventory[at], self.told[at].len())
+                    || behind(&self.from_payments[at], self.money[at].len())
+            })
+    }
+
+    /// True while an order waits for inventory or payments.
+    pub fn waits(&self, at: usize) -> bool {
+        self.orders[at].iter().all(|fact| matches!(fact, Fact::Created | Fact::Validated | Fact::Noted))
+    }
+}
+
+fn skip<T>(read: &mut u8, messages: &[T], means_nothing: impl Fn(&T) -> bool) {
+    while messages.get(usize::from(*read)).is_some_and(&means_nothing) {
+        *read += 1;
+    }
+}
+
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
