@@ -21,28 +21,55 @@ fn check(saga: Saga) -> impl Checker<Saga> {
     checker
 }
 
-#[test]
-fn the_saga_holds_in_every_interleaving() {
-    let checker = check(Saga { crashes: 1, repeats: 1, calls_off: true, expires: false, guard: true, keyed: true });
-    assert!(checker.unique_state_count() > 10_000, "else it would say little");
+const SOUND: Saga = Saga {
+    crashes: 0,
+    repeats: 0,
+    calls_off: false,
+    expires: 0,
+    bad_card: false,
+    guard: true,
+    keyed: true,
+    looks: true,
+};
+
+fn holds(saga: Saga) {
+    let checker = check(saga);
+    assert!(checker.is_done(), "not every state was seen");
     checker.assert_properties();
 }
 
 #[test]
-fn deadlines_may_pass_at_any_moment() {
-    let checker = check(Saga { crashes: 1, repeats: 0, calls_off: false, expires: true, guard: true, keyed: true });
-    checker.assert_properties();
+fn a_crash_at_any_step_changes_nothing() {
+    holds(Saga { crashes: 1, ..SOUND });
+}
+
+#[test]
+fn a_refused_card_and_a_message_that_comes_again_change_nothing() {
+    holds(Saga { repeats: 1, bad_card: true, ..SOUND });
+}
+
+#[test]
+fn a_buyer_may_change_their_mind_at_any_moment() {
+    holds(Saga { calls_off: true, ..SOUND });
+}
+
+#[test]
+fn a_deadline_may_pass_at_any_moment() {
+    holds(Saga { expires: 1, ..SOUND });
 }
 
 #[test]
 fn without_the_guard_of_versions_two_writers_fork() {
-    let checker = check(Saga { crashes: 0, repeats: 0, calls_off: true, expires: false, guard: false, keyed: true });
-    let path = checker.assert_any_discovery("versions are contiguous");
-    assert!(path.into_actions().len() <= 12, "the shortest way to it");
+    check(Saga { guard: false, expires: 1, ..SOUND }).assert_any_discovery("versions are contiguous");
 }
 
 #[test]
 fn without_a_key_of_its_own_an_order_is_charged_twice() {
-    let checker = check(Saga { crashes: 0, repeats: 0, calls_off: false, expires: false, guard: true, keyed: false });
-    checker.assert_any_discovery("an order is charged once");
+    check(Saga { keyed: false, ..SOUND }).assert_any_discovery("an order is charged once");
+}
+
+#[test]
+fn who_does_nothing_on_old_news_loses_what_comes() {
+    let checker = check(Saga { calls_off: true, looks: false, ..SOUND });
+    checker.assert_any_discovery("whoever rests, rests well");
 }

@@ -22,12 +22,16 @@ pub struct Saga {
     pub repeats: u8,
     /// The buyer of the first order may call it off.
     pub calls_off: bool,
-    /// Deadlines may pass.
-    pub expires: bool,
+    /// Deadlines of so many orders may pass.
+    pub expires: usize,
+    /// The card of the second order is refused.
+    pub bad_card: bool,
     /// Versions are guarded.
     pub guard: bool,
     /// A charge has the order's id as its key.
     pub keyed: bool,
+    /// An order that finds nothing to do looks first whether its memory is old news.
+    pub looks: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,9 +46,9 @@ pub enum Action {
     CommitStock(usize),
     /// Inventory handles any other event of an order.
     End(usize),
-    /// The provider is asked for what an order's next event wants; the answer may never come back.
+    /// The provider is asked for what an order's next event wants, and whoever asked dies before it is written.
     Ask(usize),
-    /// Payments handles an order's next event, with the provider's answer.
+    /// Payments handles an order's next event, and asks the provider first where that is needed.
     Pay(usize),
     /// A replica of orders forgets everything.
     Crash(usize),
@@ -61,7 +65,7 @@ impl Model for Saga {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::new([false, false]), State::new([false, true])]
+        vec![State::new([false, self.bad_card])]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -80,21 +84,11 @@ impl Model for Saga {
                 None => {}
             }
             if let Some(fact) = state.orders[at].get(usize::from(state.by_payments[at])) {
-                let intent = cores::intent(at, *fact);
-                let call = intent.and_then(|intent| cores::payment(at, &state.money[at]).asks(&intent));
-                match (call, *fact) {
-                    (Some(_), Fact::Validated) if state.charged[at] == 0 && !state.bad_card[at] => {
-                        actions.push(Action::Ask(at));
-                    }
-                    (Some(_), Fact::RefundRequested) if state.returned[at] == 0 => actions.push(Action::Ask(at)),
-                    (call, fact) => {
-                        // Without a key a request that is sent again takes again.
-                        if call.is_some() && fact == Fact::Validated && !self.keyed && state.charged[at] == 1 {
-                            actions.push(Action::Ask(at));
-                        }
-                        actions.push(Action::Pay(at));
-                    }
+                let twice = !self.keyed && *fact == Fact::Validated && state.charged[at] == 1;
+                if asks(state, at, *fact) && (state.crashes < self.crashes || twice) {
+                    actions.push(Action::Ask(at));
                 }
+                actions.push(Action::Pay(at));
             }
         }
         for replica in 0..REPLICAS {
@@ -124,12 +118,13 @@ impl Model for Saga {
             Action::CommitStock(replica) => commit_stock(&mut state, replica),
             Action::End(at) => end_reservation(&mut state, at),
             Action::Ask(at) => {
-                match state.orders[at][usize::from(state.by_payments[at])] {
-                    Fact::Validated => state.charged[at] += 1,
-                    _ => state.returned[at] += 1,
-                }
+                state.crashes += u8::from(self.keyed);
+                self.provide(&mut state, at);
             }
-            Action::Pay(at) => pay(&mut state, at),
+            Action::Pay(at) => {
+                self.provide(&mut state, at);
+                pay(&mut state, at);
+            }
             Action::Crash(replica) => {
                 state.crashes += 1;
                 state.known[replica] = [0; ORDERS];
@@ -161,7 +156,7 @@ impl Model for Saga {
             }),
             Property::sometimes("the piece is sold", |_, state: &State| state.sold == 1),
             Property::sometimes("money goes back", |saga: &Saga, state: &State| {
-                state.returned.contains(&1) || !saga.calls_off && !saga.expires
+                state.returned.contains(&1) || !saga.calls_off && saga.expires == 0
             }),
         ]
     }
@@ -170,7 +165,7 @@ impl Model for Saga {
 impl Saga {
     /// True while something has to be done still.
     fn goes_on(&self, state: &State) -> bool {
-        state.has_work() || self.expires && (0..ORDERS).any(|at| state.waits(at))
+        state.has_work() || (0..self.expires).any(|at| state.waits(at))
     }
 
     /// What may make an order decide now.
@@ -191,7 +186,7 @@ impl Saga {
         if self.calls_off && at == 0 && !state.called_off {
             causes.push(Cause::Cancel);
         }
-        if self.expires && state.waits(at) {
+        if at < self.expires && state.waits(at) {
             causes.push(Cause::Expire(events));
         }
         for replica in 0..REPLICAS {
@@ -202,6 +197,19 @@ impl Saga {
             };
             let begin = causes.iter().filter(|cause| free && !taken(cause));
             actions.extend(begin.map(|cause| Action::Decide(replica, at, *cause)));
+        }
+    }
+
+    /// The provider does what it is asked for, once under one key.
+    fn provide(&self, state: &mut State, at: usize) {
+        let fact = state.orders[at][usize::from(state.by_payments[at])];
+        if !asks(state, at, fact) || state.bad_card[at] {
+            return;
+        }
+        match fact {
+            Fact::Validated if self.keyed => state.charged[at] = 1,
+            Fact::Validated => state.charged[at] += 1,
+            _ => state.returned[at] = 1,
         }
     }
 
@@ -216,9 +224,11 @@ impl Saga {
             Cause::Cancel => state.called_off = true,
             _ => {}
         }
-        // A refusal may be old news: it is decided once more on what is stored.
-        if cores::order_decides(state, at, state.known[replica][at], cause).is_none() {
-            state.known[replica][at] = newest;
+        // A refusal may be old news, and so may it be that nothing follows: decided once more on what is stored.
+        match cores::order_decides(state, at, state.known[replica][at], cause) {
+            None => state.known[replica][at] = newest,
+            Some(facts) if facts.is_empty() && self.looks => state.known[replica][at] = newest,
+            Some(_) => {}
         }
         let on = state.known[replica][at];
         match cores::order_decides(state, at, on, cause) {
@@ -253,6 +263,12 @@ impl Saga {
         state.known[replica][order] = state.orders[order].len() as u8;
         handled(state, order, cause);
     }
+}
+
+/// True when the provider has to be asked before payments can handle this.
+fn asks(state: &State, at: usize, fact: Fact) -> bool {
+    let intent = cores::intent(at, fact);
+    intent.is_some_and(|intent| cores::payment(at, &state.money[at]).asks(&intent).is_some())
 }
 
 fn handled(state: &mut State, at: usize, cause: Cause) {
