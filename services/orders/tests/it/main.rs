@@ -5,5 +5,7 @@ mod app;
 mod bad_input;
 mod idempotency;
 mod life;
+mod quarantine;
 mod recorded;
 mod stream;
+mod stuck;
