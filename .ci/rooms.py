@@ -22,6 +22,8 @@ MAY_KNOW = {
     "loadtest": {"contracts"},
     "chaos": {"contracts"},
     "bench": {"contracts", "actors", "chassis", "services"},
+    # It joins the services' pure cores in one process; chaos, beside it, sees them from outside.
+    "simulation": {"contracts", "chassis", "services"},
     "launcher": {"contracts", "actors", "chassis", "services", "gateway"},
 }
 
@@ -88,6 +90,10 @@ class Rooms(unittest.TestCase):
             self.assertEqual(self.check(outside, "contracts"), [])
             self.assertEqual(len(self.check(outside, "chassis", "services/orders")), 2)
         self.assertEqual(len(self.check("gateway", "actors")), 1)
+
+    def test_the_simulation_joins_the_cores_and_nothing_else(self):
+        self.assertEqual(self.check("simulation", "contracts", "chassis", "services/orders", "services/payments"), [])
+        self.assertEqual(len(self.check("simulation", "actors", "gateway", "chaos")), 3)
 
     def test_a_new_room_must_be_entered_in_the_table(self):
         [line] = self.check("cellar")

@@ -39,6 +39,7 @@ use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
     explain::Explain,
+    failpoint::defect,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -58,6 +59,11 @@ use crate::{
 /// The domain's events as they are stored and published, and back.
 pub mod codec {
     pub use crate::store::{adjusted, deducted, notices, rejected, released, reserved, short_lines};
+}
+
+/// Which events of others mean what to the stock.
+pub mod subscription {
+    pub use crate::ingress::{Wanted, route};
 }
 
 /// The service's name.
@@ -153,6 +159,9 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (router, hints, desk) = (router.clone(), hints.clone(), desk.clone());
         async move {
+            if defect("defect.guard") {
+                store::without_bounds(&pool).await?;
+            }
             let (told, sold) = (pool.clone(), pool.clone());
             tree.task("announcer", Restart::Permanent, move || {
                 actors::announce(told.clone(), router.clone(), hints.clone(), low)

@@ -67,6 +67,11 @@ pub mod codec {
     pub use crate::store::{CodecError, decode, encode};
 }
 
+/// Which events of others mean what to an order.
+pub mod subscription {
+    pub use crate::ingress::route;
+}
+
 /// The service's name.
 pub const NAME: &str = "orders";
 

@@ -53,7 +53,7 @@ pub fn route(event: &Envelope) -> Result<Option<Intent>, DecodeError> {
 /// An order is created by its first event. When its second one asks for the money, no cancellation and no refund can
 /// have come before it. (Should another incarnation have handled this very event: the provider's key and the version of
 /// the stream make the repetition harmless.)
-fn is_fresh(event: &Envelope, intent: &Intent) -> bool {
+pub fn is_fresh(event: &Envelope, intent: &Intent) -> bool {
     event.version <= 2 && matches!(intent, Intent::Charge(_))
 }
 

@@ -63,6 +63,11 @@ pub mod codec {
     pub use crate::store::codec::{encode, restore};
 }
 
+/// Which events of others mean what to a payment.
+pub mod subscription {
+    pub use crate::ingress::{is_fresh, route};
+}
+
 /// The service's name.
 pub const NAME: &str = "payments";
 

@@ -168,11 +168,11 @@ impl Intent {
 
 /// When a pending charge of a cancelled order counts as never made, if the provider says so.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Quiet(pub std::time::Duration);
+pub struct Quiet(pub std::time::Duration);
 
 impl Quiet {
     /// True when nothing that was sent before `since` can still be on its way at `now`.
-    pub(crate) fn is_over(self, since: Timestamp, now: Timestamp) -> bool {
+    pub fn is_over(self, since: Timestamp, now: Timestamp) -> bool {
         now.duration_since(since).unsigned_abs() >= self.0 && now > since
     }
 }

@@ -12,7 +12,6 @@ mod payment;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::Quiet;
-pub use command::{Answer, Call, CallId, Command, Intent, Terms};
+pub use command::{Answer, Call, CallId, Command, Intent, Quiet, Terms};
 pub use event::Event;
 pub use payment::{Charge, Payment, Refund, RefundState};
