@@ -27,6 +27,7 @@ mod processes;
 mod registry;
 #[cfg(feature = "kafka")]
 mod replicas;
+mod screen;
 mod sockets;
 mod streams;
 mod supervision;
