@@ -147,7 +147,12 @@ impl World {
             ("unread by payments", unread(&self.payments, &self.shared)),
             ("open questions", self.payments.db.tables.open.len()),
             ("webhooks", usize::from(!self.shared.provider.is_quiet())),
-            ("letters", self.orders.db.letters.len() + self.inventory.db.letters.len() + self.payments.db.letters.len()),
+            (
+                "letters",
+                self.orders.db.letters.len()
+                    + self.inventory.db.letters.len()
+                    + self.payments.db.letters.len(),
+            ),
             ("unanswered", self.unanswered()),
         ] {
             if many > 0 {

@@ -39,7 +39,10 @@ fn answers_kept(world: &World) -> Option<String> {
             return Some(format!("request {at} was told of an order that is not there"));
         };
         if row.version < body.version {
-            return Some(format!("request {at} was told of version {}, there are {}", body.version, row.version));
+            return Some(format!(
+                "request {at} was told of version {}, there are {}",
+                body.version, row.version
+            ));
         }
         if matches!(request.wish, Wish::Place(_)) {
             placed.insert(body.order);
@@ -63,7 +66,10 @@ fn order_agrees(world: &World, id: OrderId) -> Option<String> {
     };
     let row = world.orders.db.tables.rows.get(&id);
     if row.is_none_or(|row| (row.status, row.version) != (order.status, order.version)) {
-        return Some(format!("order {name} is {} v{} by its events, and {row:?}", order.status, order.version));
+        return Some(format!(
+            "order {name} is {} v{} by its events, and {row:?}",
+            order.status, order.version
+        ));
     }
     if !order.is_settled() {
         return Some(format!("order {name} is {} and has not settled", order.status));
@@ -94,7 +100,8 @@ fn money_agrees(world: &World, order: &Order) -> Option<String> {
         Err(problem) => return Some(problem),
     };
     let ledger = world.payments.db.tables.ledger.get(&order.id).copied().unwrap_or_default();
-    let (paid, back) = (order.payment.map_or(0, |payment| payment.amount.amount()), order.refunded().amount());
+    let (paid, back) =
+        (order.payment.map_or(0, |payment| payment.amount.amount()), order.refunded().amount());
     let known = (payment.captured(), payment.refunded());
     let name = number(order.id.uuid());
     if charges.len() > 1 {

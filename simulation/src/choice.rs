@@ -24,7 +24,11 @@ impl Random {
 #[derive(Debug)]
 enum Source {
     Seed(Random),
-    Record { steps: Vec<Step>, next: usize, at: usize },
+    Record {
+        steps: Vec<Step>,
+        next: usize,
+        at: usize,
+    },
     /// Always the plainest: faults have ceased.
     Calm,
 }

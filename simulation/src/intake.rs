@@ -80,10 +80,7 @@ impl Intake {
 
     /// True when the partition is still this replica's, as far as it knows.
     pub fn is_ours(&self, slot: Slot) -> bool {
-        self.mine
-            .get(slot.partition)
-            .and_then(Option::as_ref)
-            .is_some_and(|mine| mine.turn == slot.turn)
+        self.mine.get(slot.partition).and_then(Option::as_ref).is_some_and(|mine| mine.turn == slot.turn)
     }
 
     /// The partition is somebody else's: what waits of it is not begun.

@@ -56,7 +56,8 @@ impl<S: Service> Node<S> {
         let keys: Vec<Uuid> =
             self.db.letters.keys().filter(|(of, _)| *of == group).map(|(_, key)| *key).collect();
         let intake = &mut self.replicas[at].intakes[group];
-        let mut learned = intake.dead.len() != keys.len() || !keys.iter().all(|key| intake.dead.contains(key));
+        let mut learned =
+            intake.dead.len() != keys.len() || !keys.iter().all(|key| intake.dead.contains(key));
         intake.dead = keys.iter().copied().collect();
         if self.groups[group].redriver.is_some_and(|holder| holder != at) {
             return learned;
@@ -87,7 +88,14 @@ impl<S: Service> Node<S> {
     }
 
     /// A letter was handled once more.
-    pub(crate) fn redriven(&mut self, at: usize, group: usize, event: Rc<Envelope>, failed: bool, shared: &mut Shared) {
+    pub(crate) fn redriven(
+        &mut self,
+        at: usize,
+        group: usize,
+        event: Rc<Envelope>,
+        failed: bool,
+        shared: &mut Shared,
+    ) {
         let key = event.key;
         let Some(letters) = self.db.letters.get_mut(&(group, key)) else { return };
         if failed {

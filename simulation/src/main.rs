@@ -15,7 +15,11 @@ use viscount_simulation::{
 };
 
 #[derive(Parser)]
-#[command(name = "viscount-simulation", about = "The order saga in one thread, with everything going wrong", version)]
+#[command(
+    name = "viscount-simulation",
+    about = "The order saga in one thread, with everything going wrong",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     command: What,
@@ -95,7 +99,10 @@ fn one(
     let Run { episodes, steps, standing, failure } = run(seed, steps, defect);
     let seconds = began.elapsed().as_secs_f64();
     let orders: usize = standing.values().sum();
-    writeln!(out, "seed {seed}: {steps} steps in {seconds:.1} s, {episodes} episodes, {orders} orders {standing:?}")?;
+    writeln!(
+        out,
+        "seed {seed}: {steps} steps in {seconds:.1} s, {episodes} episodes, {orders} orders {standing:?}"
+    )?;
     let Some((found, violation)) = failure else { return Ok(true) };
     writeln!(out, "seed {seed}, episode {}: {violation}", episodes - 1)?;
     let small = shrink(&found, defect);
@@ -115,9 +122,7 @@ fn one(
 fn again(file: &Path, defect: Option<Defect>, out: &mut impl Write) -> Result<bool, Problem> {
     let record = Record::read(file)?;
     let defect = match (defect, &record.defect) {
-        (None, Some(name)) => {
-            Some(Defect::from_str(name, false).map_err(|_| Problem::Defect(name.clone()))?)
-        }
+        (None, Some(name)) => Some(Defect::from_str(name, false).map_err(|_| Problem::Defect(name.clone()))?),
         (defect, _) => defect,
     };
     let episode = replay(&record.steps, defect, true);

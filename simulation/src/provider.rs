@@ -159,7 +159,9 @@ impl Provider {
         match call {
             Call::Charge(terms) => self.charge(key, order, terms),
             Call::FindCharge => self.found(key, call),
-            Call::Refund { id, amount, charge } => self.refund(key, order, CallId::Refund(*id), *amount, charge),
+            Call::Refund { id, amount, charge } => {
+                self.refund(key, order, CallId::Refund(*id), *amount, charge)
+            }
         }
     }
 
@@ -181,9 +183,8 @@ impl Provider {
             let same = before.amount == amount && before.charge == charge;
             return if same { Heard::Known(done(key, amount)) } else { Heard::Unclear };
         }
-        let refused = |code: &str| {
-            Heard::Known(Answer::Refused { code: code.to_owned(), detail: String::new() })
-        };
+        let refused =
+            |code: &str| Heard::Known(Answer::Refused { code: code.to_owned(), detail: String::new() });
         let Some(of) = charge.parse().ok().and_then(|key: Uuid| self.charges.get_mut(&key)) else {
             return refused("resource_missing");
         };
@@ -196,7 +197,14 @@ impl Provider {
         Heard::Known(done(key, amount))
     }
 
-    fn tell(&mut self, order: OrderId, call: CallId, customer: Option<UserId>, amount: Money, answer: Answer) {
+    fn tell(
+        &mut self,
+        order: OrderId,
+        call: CallId,
+        customer: Option<UserId>,
+        amount: Money,
+        answer: Answer,
+    ) {
         self.numbers += 1;
         self.deliveries.push(Delivery { id: self.numbers, order, call, customer, amount, answer });
     }

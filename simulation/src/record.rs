@@ -53,8 +53,8 @@ impl Record {
     /// Writes it.
     pub fn write(&self, path: &Path) -> Result<(), RecordError> {
         let shown = || path.display().to_string();
-        let text = serde_json::to_vec(self)
-            .map_err(|problem| RecordError::Content { path: shown(), problem })?;
+        let text =
+            serde_json::to_vec(self).map_err(|problem| RecordError::Content { path: shown(), problem })?;
         std::fs::write(path, text).map_err(|problem| RecordError::File { path: shown(), problem })
     }
 }

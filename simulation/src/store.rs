@@ -161,7 +161,10 @@ impl<T: Tables> Database<T> {
         let newest = self.caused.entry((topic, cause.key)).or_default();
         if cause.version <= *newest {
             let service = self.topic.service();
-            shared.violate(format!("{service} had the effect of {} behind that of version {newest}", shown(cause)));
+            shared.violate(format!(
+                "{service} had the effect of {} behind that of version {newest}",
+                shown(cause)
+            ));
         }
         *newest = cause.version;
     }
@@ -181,7 +184,11 @@ impl<T: Tables> Database<T> {
             data: event.data.clone().into(),
         });
         if event.version != stream.len() as i32 {
-            shared.violate(format!("versions fork: {} is number {} of its stream", shown(&envelope), stream.len()));
+            shared.violate(format!(
+                "versions fork: {} is number {} of its stream",
+                shown(&envelope),
+                stream.len()
+            ));
         }
         shared.note(|| format!("  committed {}", shown(&envelope)));
         self.events.push(envelope);

@@ -104,7 +104,10 @@ impl Streams {
             let stored = orders.db.stream(watcher.order.uuid(), version - 1).next();
             if version != watcher.seen + 1 || stored.is_none_or(|stored| stored.id != event) {
                 let order = number(watcher.order.uuid());
-                shared.violate(format!("a stream of order {order} told version {version} behind {}", watcher.seen));
+                shared.violate(format!(
+                    "a stream of order {order} told version {version} behind {}",
+                    watcher.seen
+                ));
             }
             watcher.seen = version;
             return true;

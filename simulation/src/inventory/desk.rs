@@ -226,7 +226,10 @@ impl Ends {
                 };
                 let events = vec![at.shared.named(event)];
                 let row = Some(Row::Step(known.state, after.clone()));
-                (Entry { events, cause: cause.cloned(), change: Change { row, movements, sign: None } }, after)
+                (
+                    Entry { events, cause: cause.cloned(), change: Change { row, movements, sign: None } },
+                    after,
+                )
             }
             (Ending::Note(state), _) => {
                 let (portions, short) = (Vec::new(), Vec::new());
@@ -236,7 +239,9 @@ impl Ends {
                 (Entry { events: Vec::new(), cause: cause.cloned(), change }, after)
             }
             (Ending::TooLate, _) if self.how == End::Sell => {
-                return Progress::Over(Outcome::Refused("completed, but its reservation has ended".to_owned()));
+                return Progress::Over(Outcome::Refused(
+                    "completed, but its reservation has ended".to_owned(),
+                ));
             }
             _ => return Progress::Over(Outcome::Done(None)),
         };
@@ -278,7 +283,11 @@ fn adjust(at: &mut Place<'_>, product: ProductId, adjustment: &Adjustment) -> St
     events.extend(codec::notices(product, &decided.notices, version, now));
     let events = events.into_iter().map(|event| at.shared.named(event)).collect();
     let sign = (decided.sign != balance.sign).then_some((product, decided.sign));
-    Progress::Commit(Entry { events, cause: None, change: Change { row: None, movements: vec![decided.movement], sign } })
+    Progress::Commit(Entry {
+        events,
+        cause: None,
+        change: Change { row: None, movements: vec![decided.movement], sign },
+    })
 }
 
 impl Service for Inventory {

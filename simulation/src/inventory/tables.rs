@@ -91,7 +91,9 @@ impl Tables for StockTables {
             let product = crate::shared::number(movement.product.uuid());
             let sound = reserved >= 0 && on_hand >= 0 && reserved + sold <= received;
             (!sound).then(|| {
-                format!("oversold: of product {product} {reserved} are held and {sold} sold, {received} came in")
+                format!(
+                    "oversold: of product {product} {reserved} are held and {sold} sold, {received} came in"
+                )
             })
         })
     }

@@ -6,4 +6,5 @@ mod bad_input;
 mod idempotency;
 mod life;
 mod recorded;
+mod replicas;
 mod stream;
