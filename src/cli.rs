@@ -72,6 +72,68 @@ pub enum Command {
     Top(TopArgs),
     /// Ask one address whether it is ready; exits 0 when it is.
     Health(HealthArgs),
+    /// Run a server that the platform needs, by itself; or say what this program was built with.
+    Dev {
+        /// Which.
+        #[command(subcommand)]
+        command: DevCommand,
+    },
+}
+
+/// `dev`
+#[derive(Debug, Subcommand)]
+pub enum DevCommand {
+    /// A private PostgreSQL in the foreground; one line of JSON says where it is once it is ready.
+    Postgres(DevPostgresArgs),
+    /// A private Kafka broker in the foreground, alone or one of several; needs a JDK and Maven.
+    #[cfg(feature = "kafka")]
+    Kafka(DevKafkaArgs),
+    /// Which features this program was built with, as JSON.
+    Features,
+}
+
+/// `dev postgres`
+#[derive(Debug, Args)]
+pub struct DevPostgresArgs {
+    /// Folder of the server; made when missing. The data stays there.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Port on loopback; 0 takes the one of the last run, or any free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Connections that it accepts.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..=2_000))]
+    pub connections: u32,
+}
+
+/// `dev kafka`
+#[cfg(feature = "kafka")]
+#[derive(Debug, Args)]
+pub struct DevKafkaArgs {
+    /// Folder of the broker; made when missing. The data stays there.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Port on loopback; 0 takes any free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Where clients are told to connect, when a proxy stands in front of it.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Its number among the voters.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub node: u16,
+    /// All brokers of the cluster, each with the port of its controller: 1@9001,2@9002,3@9003. Alone when absent.
+    #[arg(long, value_name = "NODE@PORT,…", value_delimiter = ',', value_parser = voter)]
+    pub voters: Vec<(u16, u16)>,
+    /// Write each message to the disk before it is acknowledged.
+    #[arg(long)]
+    pub flush: bool,
+}
+
+#[cfg(feature = "kafka")]
+fn voter(text: &str) -> Result<(u16, u16), String> {
+    let parsed = text.split_once('@').and_then(|(node, port)| Some((node.parse().ok()?, port.parse().ok()?)));
+    parsed.ok_or_else(|| "it is a broker's number and its controller's port, such as 1@9001".to_owned())
 }
 
 /// `demo`
@@ -196,7 +258,7 @@ pub struct ReplayArgs {
 pub enum ActorsCommand {
     /// Show the supervision trees.
     Tree {
-        /// Only this service's: orders, inventory, payments, catalog, identity.
+        /// Only this service's: orders, inventory, payments, catalog, identity, coordination.
         #[arg(long)]
         service: Option<String>,
         /// As the services answer it.

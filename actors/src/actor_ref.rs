@@ -103,6 +103,14 @@ impl Admission {
         (since >= STUCK_AFTER && !std::mem::replace(&mut seen.reported, true)).then_some(since)
     }
 
+    /// For how long no message has been finished although there are some, to within a second. Unlike
+    /// [`stuck`](Self::stuck) it notes nothing.
+    pub(crate) fn without_progress(&self, now: Instant) -> Option<Duration> {
+        let seen = self.seen.lock();
+        let none_finished = self.finished.load(Ordering::Relaxed) == seen.finished;
+        (none_finished && self.depth() > 0).then(|| now.duration_since(seen.since))
+    }
+
     /// Accepts nothing more; done when all that was accepted has been answered or dropped.
     pub(crate) async fn drain(&self) {
         self.accepting.store(false, Ordering::Release);

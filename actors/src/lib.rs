@@ -137,5 +137,5 @@ pub use reply::{Answer, AskError, Reply};
 pub use router::{Deadline, Entity, LoadError, Next, Origin, Overdue, Router, RouterSpec};
 pub use task::{StopSignal, TaskRef};
 pub use timers::{Tick, Timer};
-pub use tree::{Fallen, Quarantined, State, StopTimeout, Supervisor, TreeNode};
-pub use watchdog::BLOCKED_AFTER;
+pub use tree::{Fallen, Quarantined, SlowEntity, State, StopTimeout, Supervisor, TreeNode};
+pub use watchdog::{BLOCKED_AFTER, SLOW};

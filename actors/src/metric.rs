@@ -4,7 +4,7 @@
 //! that measures, where the help of the exposition comes from, and what the reference in `docs/metrics.md` is made of; so
 //! that none of them can say something else than the others.
 
-use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,26 @@ pub struct Label(
     /// Its values, in words.
     pub &'static str,
 );
+
+/// A counter with one label, and every value that it takes: known to the code, so that all its series exist from the start,
+/// at 0. Who watches its rate would miss the first increment of a series that begins with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Closed(
+    /// The counter.
+    pub Metric,
+    /// The label's name.
+    pub &'static str,
+    /// Its values.
+    pub &'static [&'static str],
+);
+
+impl Closed {
+    /// Has the series exist; once the recorder is installed.
+    pub fn exist(&self) {
+        let Closed(counter, label, values) = *self;
+        values.iter().for_each(|value| drop(counter!(counter, label => *value)));
+    }
+}
 
 /// The service that measures.
 pub const SERVICE: Label = Label("service", "the name of a service: `orders`, `inventory`, …");

@@ -25,7 +25,7 @@ crate::list_metrics! {
         "From the fall of an incarnation to the next one being up (an entity: loaded).");
     MAILBOX_DEPTH = gauge("actor_mailbox_depth", [SERVICE, ACTOR], "Messages accepted and not yet finished.");
     MAILBOX_REJECTED_TOTAL = counter("actor_mailbox_rejected_total",
-        [SERVICE, ACTOR, Label("reason", "`overloaded`, `timed_out`, `panicked`, `dropped`, `unavailable` or `stopping`")],
+        [SERVICE, ACTOR, Label("reason", "`overloaded`, `quarantined`, `stopping` or `unavailable`")],
         "Messages refused.");
     MAILBOX_WAIT_SECONDS = histogram("actor_mailbox_wait_seconds", [SERVICE, ACTOR],
         "How long the oldest message of a batch waited.");
@@ -52,6 +52,11 @@ crate::list_metrics! {
         "Faults that were brought about on demand.");
 }
 
+/// How an incarnation ends that nobody wanted to end.
+const FALLS: [&str; 3] = ["panicked", "failed", "overdue"];
+/// What becomes of messages that nobody has answered, besides those refused.
+const LOSSES: [&str; 5] = ["panicked", "timed_out", "dropped", "unavailable", "stopping"];
+
 /// What a child of the tree records; the handles are kept, so that recording is an atomic operation.
 pub(crate) struct ChildMetrics {
     service: &'static str,
@@ -63,6 +68,10 @@ pub(crate) struct ChildMetrics {
 
 impl ChildMetrics {
     pub(crate) fn new(service: &'static str, actor: &'static str) -> ChildMetrics {
+        // From the start, at 0: whoever watches the rate would miss the first one.
+        for reason in FALLS {
+            drop(counter!(RESTARTS_TOTAL, "service" => service, "actor" => actor, "reason" => reason));
+        }
         ChildMetrics {
             service,
             actor,
@@ -90,6 +99,14 @@ pub(crate) struct MailboxMetrics {
 
 impl MailboxMetrics {
     pub(crate) fn new(service: &'static str, actor: &'static str) -> MailboxMetrics {
+        for reason in LOSSES {
+            drop(counter!(MESSAGES_LOST_TOTAL, "service" => service, "actor" => actor, "reason" => reason));
+        }
+        for reason in ["stopping", "quarantined"] {
+            drop(
+                counter!(MAILBOX_REJECTED_TOTAL, "service" => service, "actor" => actor, "reason" => reason),
+            );
+        }
         MailboxMetrics {
             service,
             actor,
@@ -125,7 +142,13 @@ pub(crate) fn escalated(service: &'static str, actor: &'static str) {
     counter!(ESCALATIONS_TOTAL, "service" => service, "actor" => actor).increment(1);
 }
 
+/// A supervisor, or a router of entities: what it has given up is shown from the start.
+pub(crate) fn can_escalate(service: &'static str, actor: &'static str) {
+    drop(counter!(ESCALATIONS_TOTAL, "service" => service, "actor" => actor));
+}
+
 pub(crate) fn budget_gauge(service: &'static str, actor: &'static str) -> Gauge {
+    can_escalate(service, actor);
     gauge!(RESTART_BUDGET_REMAINING, "service" => service, "actor" => actor)
 }
 

@@ -17,6 +17,10 @@ use crate::metrics::stuck_counter;
 /// A poll that takes longer than this blocks its arbiter.
 pub const BLOCKED_AFTER: Duration = Duration::from_secs(2);
 
+/// An actor or an entity that is at its present messages for longer than this is shown in the tree. Longer than a commit
+/// takes on a bad day, and shorter than any deadline that is set by default.
+pub const SLOW: Duration = Duration::from_secs(5);
+
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// One arbiter's sign of life, as far as one tree uses it.
@@ -33,6 +37,8 @@ pub(crate) struct Heart {
 pub(crate) struct Watched {
     name: &'static str,
     stuck: AtomicU64,
+    /// Since when it keeps its thread, as far as the watchdog has seen.
+    blocked_since: Mutex<Option<Instant>>,
     blocked_total: Counter,
     waiting_total: Counter,
 }
@@ -56,6 +62,7 @@ impl Heart {
             actors.push(Arc::new(Watched {
                 name,
                 stuck: AtomicU64::new(0),
+                blocked_since: Mutex::new(None),
                 blocked_total: stuck_counter(self.service, name, "blocked"),
                 waiting_total: stuck_counter(self.service, name, "waiting"),
             }));
@@ -86,6 +93,11 @@ impl Pulse {
     /// How often this actor was found without progress.
     pub(crate) fn stuck(&self) -> u64 {
         self.watched.stuck.load(Ordering::Relaxed)
+    }
+
+    /// For how long this actor has kept its thread, when that is too long.
+    pub(crate) fn blocked_for(&self) -> Option<Duration> {
+        self.watched.blocked_since.lock().map(|since| since.elapsed())
     }
 
     /// The actor holds messages and has made no progress on them for `since`.
@@ -136,7 +148,8 @@ struct Seen {
     heart: Weak<Heart>,
     beats: u64,
     since: Instant,
-    reported: bool,
+    /// Who was found to keep the thread.
+    reported: Option<Arc<Watched>>,
 }
 
 fn look(hearts: &'static Mutex<Vec<Weak<Heart>>>) {
@@ -145,9 +158,12 @@ fn look(hearts: &'static Mutex<Vec<Weak<Heart>>>) {
         std::thread::park_timeout(LOOK_EVERY);
         let now = Instant::now();
         let new = hearts.lock().drain(..).collect::<Vec<_>>();
-        seen.extend(new.into_iter().map(|heart| Seen { heart, beats: 0, since: now, reported: false }));
+        seen.extend(new.into_iter().map(|heart| Seen { heart, beats: 0, since: now, reported: None }));
         seen.retain_mut(|seen| {
-            let Some(heart) = seen.heart.upgrade() else { return false };
+            let Some(heart) = seen.heart.upgrade() else {
+                seen.moves_on();
+                return false;
+            };
             seen.look_at(&heart, now);
             true
         });
@@ -158,19 +174,28 @@ impl Seen {
     fn look_at(&mut self, heart: &Heart, now: Instant) {
         let beats = heart.beats.load(Ordering::Acquire);
         if beats != self.beats || beats.is_multiple_of(2) {
-            (self.beats, self.since, self.reported) = (beats, now, false);
+            (self.beats, self.since) = (beats, now);
+            self.moves_on();
             return;
         }
-        if self.reported || now - self.since < BLOCKED_AFTER {
+        if self.reported.is_some() || now - self.since < BLOCKED_AFTER {
             return;
         }
-        self.reported = true;
         let index = heart.at.load(Ordering::Relaxed) as usize;
         if let Some(watched) = heart.actors.lock().get(index) {
+            self.reported = Some(Arc::clone(watched));
+            *watched.blocked_since.lock() = Some(self.since);
             watched.stuck.fetch_add(1, Ordering::Relaxed);
             watched.blocked_total.increment(1);
             let (service, actor) = (heart.service, watched.name);
             tracing::error!(service, actor, "actor blocks its arbiter's thread");
+        }
+    }
+
+    /// Nobody keeps the thread any more.
+    fn moves_on(&mut self) {
+        if let Some(watched) = self.reported.take() {
+            *watched.blocked_since.lock() = None;
         }
     }
 }

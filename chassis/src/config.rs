@@ -6,8 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// What a setting for the deadline of an actor's handler may be.
+pub const HANDLER_DEADLINES: RangeInclusive<Duration> =
+    RangeInclusive::new(Duration::from_secs(1), Duration::from_secs(3_600));
 
 /// A snapshot of environment variables. An empty value counts as not set, as in a compose file's `NAME=`.
 #[derive(Clone, Default)]
@@ -82,6 +87,21 @@ impl Env {
         let Some(text) = self.get(name) else { return Ok(default) };
         parse_duration(text)
             .ok_or_else(|| ConfigError::new(name, "is not a duration; write it as 250ms, 5s, 2m or 1h"))
+    }
+
+    /// A duration that has to lie between two others, themselves included, or the default when absent.
+    pub fn duration_within(
+        &self,
+        name: &'static str,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Result<Duration, ConfigError> {
+        let value = self.duration_or(name, default)?;
+        if !bounds.contains(&value) {
+            let problem = format!("must lie between {:?} and {:?}", bounds.start(), bounds.end());
+            return Err(ConfigError::new(name, problem));
+        }
+        Ok(value)
     }
 
     /// A switch: `true`, `1`, `yes`, `on` or `false`, `0`, `no`, `off`, or the default when absent.

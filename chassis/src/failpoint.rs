@@ -28,6 +28,17 @@ pub const NAMES: &[&str] = &[
     "consumer.redriven",
 ];
 
+/// Defects that a test may put in on purpose, to see that it would be noticed: armed by their names with the action
+/// `return`, such as `FAILPOINTS="defect.guard=return"`. See docs/adr/0039.
+pub const DEFECTS: &[&str] = &[
+    // An event that comes again is taken for a new one.
+    "defect.dedupe",
+    // The database lets more pieces be reserved than there are.
+    "defect.guard",
+    // An event counts as handled as soon as it has been read.
+    "defect.offset",
+];
+
 /// Reads `FAILPOINTS` from the environment. Call once at the start of the process.
 pub fn arm() {
     #[cfg(feature = "failpoints")]
@@ -46,6 +57,20 @@ pub fn pass(_name: &'static str) {}
 #[cfg(feature = "failpoints")]
 pub fn pass(name: &'static str) {
     fail::fail_point!(name, |_| die());
+}
+
+/// Whether a defect is to show. Without the feature it never is, and the compiler knows it.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn defect(_name: &'static str) -> bool {
+    false
+}
+
+/// Whether a defect is to show.
+#[cfg(feature = "failpoints")]
+pub fn defect(name: &'static str) -> bool {
+    fail::fail_point!(name, |_| true);
+    false
 }
 
 #[cfg(feature = "failpoints")]

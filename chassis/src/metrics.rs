@@ -5,7 +5,7 @@
 
 pub use viscount_actors::{
     list_metrics as list,
-    metric::{Kind, Label, Metric, SERVICE},
+    metric::{Closed, Kind, Label, Metric, SERVICE},
     metrics::ALL as ACTORS,
 };
 

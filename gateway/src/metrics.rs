@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use viscount_chassis::metrics::{Label, list};
+use viscount_chassis::metrics::{Closed, Label, list};
 use viscount_chassis::telemetry::metrics::Exemplars;
 
 use crate::refusal::Refusal;
@@ -29,6 +29,9 @@ list! {
         "Connections turned away at the limit.");
     TUNNELS = gauge("gateway_tunnels", [], "Upgraded connections.");
 }
+
+/// Counters whose series are all known.
+pub(crate) const CLOSED: &[Closed] = &[Closed(REFUSED_TOTAL, "reason", &Refusal::LABELS)];
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 

@@ -48,7 +48,31 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// A word for the metric.
+    /// Every label that there is.
+    pub(crate) const LABELS: [&str; 20] = [
+        "ambiguous_framing",
+        "host",
+        "path",
+        "target_too_long",
+        "headers_too_large",
+        "unknown_path",
+        "method",
+        "unauthenticated",
+        "forbidden",
+        "rate_limited",
+        "body_too_large",
+        "body_too_slow",
+        "client_gone",
+        "unknown_service",
+        "upstream_unavailable",
+        "upstream_saturated",
+        "upstream_late",
+        "upstream_broken",
+        "unknown_document",
+        "metrics_busy",
+    ];
+
+    /// A word for the metric; one of [`LABELS`](Self::LABELS).
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Refusal::Ambiguous => "ambiguous_framing",

@@ -3,6 +3,7 @@
 mod actors;
 mod audit;
 mod demo;
+mod dev;
 mod dlq;
 mod events;
 mod faults;
@@ -48,6 +49,7 @@ pub fn run(cli: Cli, env: Env) -> Result<ExitCode, Failure> {
             Command::Why(args) => why::run(&args, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Health(args) => health::run(&args, &env).await,
             Command::Top(args) => top::run(args, &env).await.map(|()| ExitCode::SUCCESS),
+            Command::Dev { command } => dev::run(command).await,
             Command::Dlq { command } => dlq::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Actors { command } => actors::run(command, &env).await.map(|()| ExitCode::SUCCESS),
             Command::Faults { command } => faults::run(command, &env).await.map(|()| ExitCode::SUCCESS),
@@ -72,8 +74,8 @@ fn telemetry_for(command: &Command, env: &Env) -> Result<TelemetryConfig, Failur
             config.filter = "off".to_owned();
         }
     }
-    if matches!(command, Command::Health(_)) {
-        // One question every few seconds is not worth an exporter.
+    if matches!(command, Command::Health(_) | Command::Dev { .. }) {
+        // One question every few seconds is not worth an exporter, and a server is not the platform.
         config.traces = None;
     }
     if env.get("LOG_FORMAT").is_none() {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
-use viscount_chassis::devkafka::testing::{on_a_blocking_thread, own_broker, prefix, wanted};
+use viscount_chassis::devkafka::{
+    DevKafka,
+    testing::{on_a_blocking_thread, own_broker, prefix, wanted},
+};
 
 use crate::platform::{Platform, basket, block_on, eventually};
 
@@ -90,7 +93,7 @@ fn orders_are_accepted_without_the_broker_and_completed_when_it_is_back() {
     });
 }
 
-async fn restarted(mut broker: viscount_chassis::devkafka::DevKafka) -> viscount_chassis::devkafka::DevKafka {
+pub async fn restarted(mut broker: DevKafka) -> DevKafka {
     on_a_blocking_thread(move || {
         broker.restart().unwrap();
         broker

@@ -21,6 +21,8 @@ fn a_wrong_configuration_is_one_line_that_names_the_variable() {
     for (name, value) in [
         ("VISCOUNT_PORT", "eighty"),
         ("ORDERS_STOCK_DEADLINE", "soon"),
+        ("ORDERS_HANDLER_DEADLINE", "100ms"),
+        ("INVENTORY_HANDLER_DEADLINE", "2h"),
         ("ORDERS_FULFILMENT", "by owl"),
         ("INVENTORY_PORT", "70000"),
         ("DATABASE_URL", "mysql://localhost"),

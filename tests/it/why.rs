@@ -1,5 +1,9 @@
 //! "Why is this order not finished?": orders made to hang in each waiting state, and the true cause named each time.
 
+#[cfg(feature = "kafka")]
+mod broker_away;
+mod held_up;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sqlx::PgConnection;

@@ -58,13 +58,15 @@ impl<E: Entity> Shared<E> {
         faults: Faults,
     ) -> Arc<Shared<E>> {
         let spec = spec.sound();
+        names::can_escalate(service, E::KIND);
+        drop(counter!(names::QUARANTINE_FORGIVEN_TOTAL, "service" => service, "kind" => E::KIND));
         Arc::new(Shared {
+            table: Mutex::new(Table::new(spec.clone())),
             spec,
             env,
             pulse,
             service,
             faults,
-            table: Mutex::new(Table::new(spec)),
             in_flight: AtomicUsize::new(0),
             actor,
             changed: Notify::new(),
@@ -359,8 +361,8 @@ impl<E: Entity> Shared<E> {
     /// Adds what is particular to a router.
     pub(super) fn describe(&self, node: &mut TreeNode) {
         let now = Instant::now();
-        let (live, fallen, quarantined) = {
-            let table = self.table.lock();
+        let (live, fallen, quarantined, slow) = {
+            let mut table = self.table.lock();
             let fallen = table.fallen.iter().map(|fallen| Fallen {
                 id: fallen.id.to_string(),
                 restarts: fallen.restarts,
@@ -368,12 +370,13 @@ impl<E: Entity> Shared<E> {
                 seconds_ago: now.duration_since(fallen.at).as_secs_f64(),
                 state: fallen.state.clone(),
             });
-            (table.live(), fallen.collect(), table.quarantine.list(now))
+            (table.live(), fallen.collect(), table.quarantine.list(now), table.slow(now))
         };
         node.restarts += self.restarts.load(Ordering::Relaxed);
         node.live = Some(live);
         node.fallen = fallen;
         node.quarantined = quarantined;
+        node.slow = slow;
         node.intensity = Some(self.spec.intensity);
         node.passivations = Some(self.passivations.load(Ordering::Relaxed));
         node.given_up = Some(self.given_up.load(Ordering::Relaxed));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{Backoff, Intensity};
 
 /// How much a router takes in and keeps alive, and how its entities restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouterSpec {
     /// Messages that may wait for one entity.
     pub mailbox: usize,
@@ -31,7 +31,7 @@ pub struct RouterSpec {
     /// How long a batch may take, by the kinds of its messages (see [`Entity::kind`](crate::Entity::kind)); `None`
     /// stands for all kinds that are not named. A batch of several kinds has the longest of their deadlines, and none
     /// when one of them has none.
-    pub deadlines: &'static [Deadline],
+    pub deadlines: Vec<Deadline>,
 }
 
 /// How long a handler may take, and what happens then. Looked at about once a second.
@@ -43,6 +43,13 @@ pub struct Deadline {
     pub after: Duration,
     /// What happens to an entity that is late.
     pub then: Overdue,
+}
+
+impl Deadline {
+    /// One for all kinds of messages.
+    pub fn of_all(after: Duration, then: Overdue) -> Deadline {
+        Deadline { message: None, after, then }
+    }
 }
 
 /// What happens to an entity whose handler is late. It is counted in any case.
@@ -77,7 +84,7 @@ impl Default for RouterSpec {
             backoff: Backoff::default(),
             quarantine: 1024,
             stuck_after: Duration::from_secs(30),
-            deadlines: &[],
+            deadlines: Vec::new(),
         }
     }
 }

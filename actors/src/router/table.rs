@@ -19,10 +19,14 @@ use super::quarantine::Quarantine;
 use super::slab::{Index, Queue, Slab};
 use super::{Deadline, Entity, Origin, RouterSpec};
 use crate::lever::{Command, Lever};
+use crate::tree::SlowEntity;
+use crate::watchdog::SLOW;
 use crate::{AskError, Exit};
 
 /// How many fallen entities are remembered for the operations page.
 const FALLEN: usize = 64;
+/// How many slow ones are shown there.
+const SHOWN: usize = 64;
 
 pub(super) struct Envelope<M> {
     pub(super) message: M,
@@ -151,13 +155,13 @@ pub(super) struct Table<E: Entity> {
 impl<E: Entity> Table<E> {
     pub(super) fn new(spec: RouterSpec) -> Table<E> {
         Table {
-            spec,
             keys: HashMap::new(),
             slots: Slab::new(),
             next_key: 0,
             leaving: 0,
             unborn: Vec::new(),
             quarantine: Quarantine::at_most(spec.quarantine),
+            spec,
             fallen: VecDeque::new(),
             closed: false,
             held: false,
@@ -412,6 +416,25 @@ impl<E: Entity> Table<E> {
             next = self.slots.behind(index);
         }
         stuck
+    }
+
+    /// Those who have been at their batch for longer than [`SLOW`], the longest first.
+    pub(super) fn slow(&mut self, now: Instant) -> Vec<SlowEntity> {
+        let mut slow = Vec::new();
+        let mut next = self.slots.front(Queue::Busy);
+        while let Some(index) = next
+            && let Some(slot) = self.slots.get_mut(index)
+            && slow.len() < SHOWN
+        {
+            let so_far = now.duration_since(slot.since);
+            if so_far <= SLOW {
+                break;
+            }
+            let (id, message_kind) = (slot.id.to_string(), slot.kinds.text());
+            slow.push(SlowEntity { id, message_kind, seconds: so_far.as_secs_f64() });
+            next = self.slots.behind(index);
+        }
+        slow
     }
 
     /// Those who are late with their batch, each found once; the levers of those whose handlers are to be given up.

@@ -16,7 +16,7 @@ use crate::guardian::{Overseer, Verdict};
 use crate::lever::{Command, Lever};
 use crate::metrics::ChildMetrics;
 use crate::policy::Falls;
-use crate::watchdog::Pulse;
+use crate::watchdog::{Pulse, SLOW};
 use crate::{Exit, Restart};
 
 /// How long a forced end may take. It is a matter of one poll, unless the arbiter's thread is blocked.
@@ -187,10 +187,14 @@ impl Managed for Child {
         node.restarts = facts.restarts;
         node.last_exit = facts.last_exit.clone();
         node.stuck = self.pulse.stuck();
+        let mut stuck_for = self.pulse.blocked_for();
         if let Drain::Mailbox(admission) = &self.drain {
+            let waits = admission.without_progress(Instant::now()).filter(|waits| *waits > SLOW);
+            stuck_for = stuck_for.or(waits.filter(|_| node.state == State::Running));
             node.mailbox_depth = Some(admission.depth());
             node.mailbox_capacity = Some(admission.capacity());
         }
+        node.stuck_seconds = stuck_for.map(|stuck_for| stuck_for.as_secs_f64());
         node
     }
 

@@ -8,5 +8,5 @@ mod wave;
 
 pub(crate) use child::{Child, Drain, FORCE};
 pub(crate) use node::Managed;
-pub use snapshot::{Fallen, Quarantined, State, TreeNode};
+pub use snapshot::{Fallen, Quarantined, SlowEntity, State, TreeNode};
 pub use supervisor::{StopTimeout, Supervisor};

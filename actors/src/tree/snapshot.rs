@@ -86,6 +86,14 @@ pub struct TreeNode {
     pub given_up: Option<u64>,
     /// How often the watchdog found it without progress.
     pub stuck: u64,
+    /// For how long it makes no progress now, when that is longer than [`SLOW`](crate::SLOW): it finishes none of its
+    /// messages, or keeps its thread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck_seconds: Option<f64>,
+    /// Entities that have been at their present messages for longer than [`SLOW`](crate::SLOW), the longest first, at most
+    /// 64 (routers).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slow: Vec<SlowEntity>,
     /// Entities that fell lately, the latest first (routers).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fallen: Vec<Fallen>,
@@ -117,6 +125,8 @@ impl TreeNode {
             passivations: None,
             given_up: None,
             stuck: 0,
+            stuck_seconds: None,
+            slow: Vec::new(),
             fallen: Vec::new(),
             quarantined: Vec::new(),
             children: Vec::new(),
@@ -130,6 +140,19 @@ impl TreeNode {
         }
         self.children.iter().find_map(|child| child.find(path))
     }
+}
+
+/// An entity that is at its present messages for long.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SlowEntity {
+    /// Its id.
+    pub id: String,
+    /// What sorts of messages they are, such as `confirm_stock`; absent while its state is loaded, and where kinds have no
+    /// names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_kind: Option<String>,
+    /// For how long.
+    pub seconds: f64,
 }
 
 /// An entity that fell too often. It alone is stopped, until it is released.

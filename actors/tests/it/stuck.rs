@@ -27,6 +27,27 @@ fn an_entity_that_makes_no_progress_is_counted_once_per_batch() {
     });
 }
 
+#[test]
+fn an_entity_that_is_at_a_message_for_long_is_shown_with_it_until_it_is_through() {
+    paused(async {
+        let (tree, world) = (Tree::new(), World::default());
+        let router = tree.root.router::<Ledger>(world.clone(), RouterSpec::default());
+        let looks = async {
+            tokio::time::sleep(seconds(4)).await;
+            assert_eq!(tree.node("shop/ledger").slow, [], "not long yet");
+            tokio::time::sleep(seconds(4)).await;
+            tree.node("shop/ledger").slow
+        };
+        let (_, _, slow) =
+            futures_util::join!(work(&router, 1, seconds(9)), work(&router, 2, seconds(2)), looks);
+        assert_eq!(slow.len(), 1, "{slow:?}");
+        assert_eq!((slow[0].id.as_str(), slow[0].message_kind.as_deref()), ("1", Some("work")));
+        assert!((7.9..8.1).contains(&slow[0].seconds), "{slow:?}");
+        assert_eq!(tree.node("shop/ledger").slow, []);
+        assert_eq!(tree.node("shop/ledger").stuck_seconds, None, "the others go on");
+    });
+}
+
 const DEADLINES: &[Deadline] = &[
     Deadline { message: Some("work"), after: seconds(10), then: Overdue::Restart },
     Deadline { message: Some("add"), after: seconds(20), then: Overdue::Report },
@@ -39,7 +60,7 @@ fn a_handler_that_is_late_is_given_up_and_its_entity_loaded_afresh() {
     ::metrics::with_local_recorder(&kept.clone(), || {
         paused(async {
             let (tree, world) = (Tree::new(), World::default());
-            let spec = RouterSpec { deadlines: DEADLINES, batch: 1, ..RouterSpec::default() };
+            let spec = RouterSpec { deadlines: DEADLINES.to_vec(), batch: 1, ..RouterSpec::default() };
             let router = tree.root.router::<Ledger>(world.clone(), spec);
             assert_eq!(scribble(&router, 1, 9).await, Ok(vec![9]));
             assert_eq!(work(&router, 1, seconds(9)).await, Ok(vec![9]), "in time");
@@ -78,7 +99,7 @@ fn a_deadline_that_only_reports_is_counted_once_for_a_batch() {
     ::metrics::with_local_recorder(&kept.clone(), || {
         paused(async {
             let (tree, world) = (Tree::new(), World::default());
-            let spec = RouterSpec { deadlines: DEADLINES, ..RouterSpec::default() };
+            let spec = RouterSpec { deadlines: DEADLINES.to_vec(), ..RouterSpec::default() };
             let router = tree.root.router::<Ledger>(world.clone(), spec);
             // The longest deadline of its kinds: 50 s, for `boom` has none of its own.
             let slow = router.ask(1, LONG, |reply| Entry::Boom(seconds(100), reply));
@@ -107,7 +128,15 @@ fn an_actor_that_finishes_no_message_is_counted() {
         let clerk = hire(&tree.root, &orders);
         tokio::time::sleep(seconds(100)).await;
         assert_eq!(tree.node("shop/clerk").stuck, 0, "idle is not stuck");
-        assert_eq!(clerk.ask(LONG, |reply| Work(seconds(100), reply)).await, Ok(1));
+        let look = async {
+            tokio::time::sleep(seconds(4)).await;
+            assert_eq!(tree.node("shop/clerk").stuck_seconds, None, "not long yet");
+            tokio::time::sleep(seconds(6)).await;
+            tree.node("shop/clerk").stuck_seconds.unwrap()
+        };
+        let (done, so_far) = futures_util::join!(clerk.ask(LONG, |reply| Work(seconds(100), reply)), look);
+        assert!((9.9..11.1).contains(&so_far), "{so_far}");
+        assert_eq!((done, tree.node("shop/clerk").stuck_seconds), (Ok(1), None));
         assert_eq!(tree.node("shop/clerk").stuck, 1);
     });
 }
@@ -133,7 +162,11 @@ fn an_actor_that_blocks_its_thread_is_seen_from_outside() {
         let looking = std::thread::spawn(move || {
             let limit = std::time::Instant::now() + BLOCKED_AFTER * 10;
             while std::time::Instant::now() < limit {
-                if root.snapshot().find("shop/blocker").is_some_and(|node| node.stuck == 1) {
+                let found = root.snapshot();
+                if found
+                    .find("shop/blocker")
+                    .is_some_and(|node| node.stuck == 1 && node.stuck_seconds > Some(1.9))
+                {
                     drop(free);
                     return true;
                 }
@@ -144,5 +177,10 @@ fn an_actor_that_blocks_its_thread_is_seen_from_outside() {
         });
         assert_eq!(task.ended().await, Exit::Normal);
         assert!(looking.join().unwrap(), "the watchdog saw nothing");
+        let limit = std::time::Instant::now() + BLOCKED_AFTER * 10;
+        while tree.node("shop/blocker").stuck_seconds.is_some() {
+            assert!(std::time::Instant::now() < limit, "it is through, and still shown");
+            tokio::task::yield_now().await;
+        }
     });
 }

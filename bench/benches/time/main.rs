@@ -1,4 +1,4 @@
-//! How long the scenarios take, and the group commit against a real PostgreSQL that keeps what it has promised.
+//! How long the scenarios take, the group commit against a real PostgreSQL that keeps what it has promised, and spans.
 //!
 //! `cargo bench -p viscount-bench`, or a part: `cargo bench -p viscount-bench -- committer`.
 #![allow(
@@ -9,6 +9,7 @@
 )]
 
 mod committer;
+mod spans;
 
 use std::time::Instant;
 
@@ -28,5 +29,5 @@ fn scenarios(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, scenarios, committer::group_commit);
+criterion_group!(benches, scenarios, committer::group_commit, spans::spans);
 criterion_main!(benches);

@@ -27,7 +27,10 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// The error as a metric label.
+    /// Every label that there is.
+    pub const LABELS: [&str; 5] = ["missing", "malformed", "rejected", "expired", "keys_unavailable"];
+
+    /// The error as a metric label; one of [`LABELS`](Self::LABELS).
     pub const fn label(self) -> &'static str {
         match self {
             AuthError::Missing => "missing",

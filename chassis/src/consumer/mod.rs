@@ -106,6 +106,25 @@ impl ConsumerSpec {
         [("service", self.consumer), ("consumer", self.consumer), ("topic", self.topic.name())]
     }
 
+    /// The same, and what came of a dead letter that was tried again.
+    fn redriven(&self, outcome: &'static str) -> Counter {
+        let [service, consumer, topic] = self.labels();
+        counter!(crate::metrics::CONSUMER_REDRIVEN_TOTAL, &[service, consumer, topic, ("outcome", outcome)])
+    }
+
+    /// Has the counters of what is seldom exist from the start.
+    fn begin_to_count(&self) {
+        let labels = self.labels();
+        for name in [
+            crate::metrics::CONSUMER_DEAD_LETTERS_TOTAL,
+            crate::metrics::CONSUMER_UNREADABLE_MESSAGES_TOTAL,
+            crate::metrics::CONSUMER_UNREADABLE_MESSAGES_NOT_KEPT_TOTAL,
+        ] {
+            drop(counter!(name, &labels));
+        }
+        ["handled", "dead"].into_iter().for_each(|outcome| drop(self.redriven(outcome)));
+    }
+
     /// The usual bounds.
     pub const fn new(consumer: &'static str, topic: Topic) -> Self {
         Self {
@@ -193,6 +212,7 @@ async fn run<H: Handler>(
     lag: &mut Lag,
 ) -> Result<std::convert::Infallible, ConsumerError> {
     let labels = spec.labels();
+    spec.begin_to_count();
     let mut dead = DeadLetters::unknown();
     // Before anything else: without its database a member would only disturb the others of its group.
     dead.look(pool, spec).await?;

@@ -10,7 +10,6 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff_sqlx::Timestamp as SqlTimestamp;
-use metrics::counter;
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow};
 use tokio::{
     task::JoinSet,
@@ -172,8 +171,7 @@ impl<H: Handler> Redrive<H> {
     ) -> Result<Option<Envelope>, Stopped> {
         let (consumer, topic) = (self.spec.consumer, self.spec.topic.name());
         let outcome = if result.is_ok() { "handled" } else { "dead" };
-        let labels = [("service", consumer), ("consumer", consumer), ("topic", topic), ("outcome", outcome)];
-        counter!(crate::metrics::CONSUMER_REDRIVEN_TOTAL, &labels).increment(1);
+        self.spec.redriven(outcome).increment(1);
         if let Err(failure) = result {
             tracing::error!(
                 consumer, topic, event = %event.id, kind = %event.kind, attempts = failure.attempts,

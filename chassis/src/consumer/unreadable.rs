@@ -77,7 +77,7 @@ pub(super) async fn keep(
     .bind(MOST_BYTES)
     .fetch_one(pool)
     .await?;
-    let labels = [("service", consumer), ("consumer", consumer), ("topic", topic)];
+    let labels = spec.labels();
     counter!(crate::metrics::CONSUMER_UNREADABLE_MESSAGES_TOTAL, &labels).increment(messages.len() as u64);
     if let Some(Unreadable { message, problem }) = messages.first() {
         tracing::error!(
@@ -192,7 +192,7 @@ impl Rereading<'_> {
         let gone = sqlx::query("delete from unreadable_messages where consumer = $1 and id = $2");
         timeout(ANSWER, gone.bind(consumer).bind(kept.id).execute(connection)).await??;
         tracing::info!(consumer, topic, message = %kept.id, kind = %event.kind, "message can be read, and is not for us");
-        self.count("handled");
+        self.spec.redriven("handled").increment(1);
         Ok(())
     }
 
@@ -212,13 +212,7 @@ impl Rereading<'_> {
         let dead = dead.bind(tries.error()).bind(tries.to_json()).execute(connection);
         timeout(ANSWER, dead).await??;
         tracing::error!(consumer, topic, message = %kept.id, problem, "message still cannot be read");
-        self.count("dead");
+        self.spec.redriven("dead").increment(1);
         Ok(())
-    }
-
-    fn count(&self, outcome: &'static str) {
-        let (consumer, topic) = (self.spec.consumer, self.spec.topic.name());
-        let labels = [("service", consumer), ("consumer", consumer), ("topic", topic), ("outcome", outcome)];
-        counter!(crate::metrics::CONSUMER_REDRIVEN_TOTAL, &labels).increment(1);
     }
 }

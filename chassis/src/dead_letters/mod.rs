@@ -31,6 +31,7 @@ pub use unreadable::UnreadableMessage;
 /// What becomes of an event that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DeadLetterState)]
 pub enum State {
     /// Given up. It waits for somebody to decide.
     Dead,
@@ -209,14 +210,16 @@ async fn read(
     .await
 }
 
-/// Asks for another try of what was set aside for an entity: letters whose last reason are these words, and those of the
-/// aggregate with the entity's id. Says how many events go back, those parked behind included.
+/// Asks for another try of what was set aside for an entity: letters for which these words were the reason once (a try
+/// since may have failed in another way), and those of the aggregate with the entity's id. Says how many events go back or
+/// are on their way already, those parked behind included. Asking twice is asking once.
 pub async fn redrive_set_aside(pool: &PgPool, words: &str, id: &str) -> Result<u64, sqlx::Error> {
     let key = Uuid::parse_str(id).ok();
     let asked: i64 = sqlx::query_scalar(
         "with asked as (
             update dead_letters set state = 'redriving'
-            where state = 'dead' and (error = $1 or key = $2)
+            where state in ('dead', 'redriving')
+              and (error = $1 or key = $2 or errors @> jsonb_build_array(jsonb_build_object('error', $1::text)))
             returning consumer, topic, key
          )
          select count(*) from dead_letters l

@@ -74,10 +74,15 @@ impl Installation {
     }
 
     /// Prepares the data folder that the settings name, with this user's record, if any.
-    pub(super) fn format(&self, properties: &Path, user: Option<&str>) -> Result<(), DevKafkaError> {
+    pub(super) fn format(
+        &self,
+        properties: &Path,
+        cluster: &str,
+        user: Option<&str>,
+    ) -> Result<(), DevKafkaError> {
         let mut java = self.java();
         java.args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp"]).arg(self.lib.join("*"));
-        java.args(["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c"]).arg(properties);
+        java.args(["kafka.tools.StorageTool", "format", "-g", "-t", cluster, "-c"]).arg(properties);
         if let Some(user) = user {
             java.args(["--add-scram", user]);
         }
@@ -98,17 +103,6 @@ impl Installation {
         java.args(["-Xms128m", "-Xmx512m"]).args(jvm).arg("-cp").arg(self.lib.join("*"));
         java.arg("kafka.Kafka").arg(properties);
         java
-    }
-}
-
-/// 16 random bytes, base64url; the broker takes none that begins with a dash.
-fn cluster_id() -> String {
-    use base64::Engine;
-    loop {
-        let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());
-        if !id.starts_with('-') {
-            return id;
-        }
     }
 }
 

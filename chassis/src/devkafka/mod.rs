@@ -1,4 +1,4 @@
-//! A private Apache Kafka for tests: no container, no installation by hand beyond a JDK and Maven.
+//! A private Apache Kafka for tests and development: no container, no installation by hand beyond a JDK and Maven.
 //!
 //! One broker in KRaft mode (broker and controller in one), on loopback, in a folder of its own:
 //!
@@ -12,7 +12,8 @@
 //! The broker's jars are fetched once from Maven Central into the user's cache, together with an archive of its
 //! loaded classes, which halves the time of a start (`install`). It may be killed and started again on the same
 //! data and port; when this process ends, however that happens, a watcher (a shell that waits for the end of a pipe
-//! whose other end only this process holds) kills it and removes the folder.
+//! whose other end only this process holds) kills it and removes the folder. One that was opened in a folder of one's own
+//! ([`DevKafka::open`]) keeps its data, alone or as one of several.
 //!
 //! [`DevRegistry`] is a schema registry in the same manner.
 //!
@@ -21,6 +22,7 @@
 mod error;
 mod install;
 mod listener;
+mod node;
 mod process;
 mod registry;
 pub mod testing;
@@ -28,6 +30,7 @@ pub mod testing;
 use std::{
     fmt::Write as _,
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -36,6 +39,8 @@ use std::{
 pub use error::DevKafkaError;
 use install::Installation;
 pub use listener::{Listener, Mechanism, Sasl, Tls};
+pub use node::DevKafkaConfig;
+use node::Node;
 use process::Process;
 pub use registry::DevRegistry;
 
@@ -50,14 +55,19 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
-/// A throw-away broker. Dropping it kills it and removes its folder.
+/// What becomes of the folder at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Removed,
+    Kept,
+}
+
+/// A broker. Dropping it kills it, and removes its folder unless it was opened in one of one's own.
 #[derive(Debug)]
 pub struct DevKafka {
     installation: Installation,
     folder: PathBuf,
-    port: u16,
-    /// For itself: as the controller, and as a broker among brokers when clients come in otherwise.
-    inner: [u16; 2],
+    node: Node,
     more: Vec<String>,
     process: Option<Process>,
     watcher: Child,
@@ -84,19 +94,50 @@ impl DevKafka {
     ) -> Result<Self, DevKafkaError> {
         let folder = std::env::temp_dir().join(format!("viscount-kafka-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir_all(&folder).map_err(DevKafkaError::io(&folder))?;
-        let watcher = watch(&folder)?;
-        let (port, inner) = (free_port()?, [free_port()?, free_port()?]);
+        let watcher = watch(&folder, Data::Removed)?;
         let more = settings.iter().map(|line| (*line).to_owned()).collect();
-        let mut broker = Self { installation, folder, port, inner, more, process: None, watcher };
+        let mut broker = Self { installation, folder, node: Node::alone()?, more, process: None, watcher };
         broker.configure(listener)?;
-        broker.installation.format(&broker.properties(), listener.record().as_deref())?;
+        broker.installation.format(&broker.properties(), &cluster_id(), listener.record().as_deref())?;
         broker.run(jvm)?;
+        Ok(broker)
+    }
+
+    /// Starts one on the data of its folder, which is prepared when it is new. Clients come in in the clear.
+    ///
+    /// # Errors
+    /// When the port is taken, the folder is in use, or the broker does not start: with its last words.
+    pub fn open(config: &DevKafkaConfig) -> Result<Self, DevKafkaError> {
+        if let Err(error) = TcpListener::bind(("127.0.0.1", config.port)) {
+            return Err(DevKafkaError::Start(format!("port {}: {error}", config.port)));
+        }
+        let installation = Installation::get()?;
+        fs::create_dir_all(&config.folder).map_err(DevKafkaError::io(&config.folder))?;
+        let folder = config.folder.canonicalize().map_err(DevKafkaError::io(&config.folder))?;
+        let watcher = watch(&folder, Data::Kept)?;
+        let (node, more) = (Node::configured(config)?, config.settings.clone());
+        let mut broker = Self { installation, folder, node, more, process: None, watcher };
+        broker.configure(&Listener::default())?;
+        if !broker.folder.join("log/meta.properties").is_file() {
+            broker.installation.format(&broker.properties(), CLUSTER, None)?;
+        }
+        broker.run(&[])?;
         Ok(broker)
     }
 
     /// Where clients connect.
     pub fn brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.node.port)
+    }
+
+    /// A door that tells clients to come back to itself and not to what is advertised. Other brokers use it.
+    pub fn direct(&self) -> String {
+        format!("127.0.0.1:{}", self.node.own)
+    }
+
+    /// The broker's process; none when it has ended.
+    pub fn pid(&mut self) -> Option<u32> {
+        self.process.as_mut()?.pid()
     }
 
     /// `kill -9`. Waits until the process is gone.
@@ -131,7 +172,10 @@ impl DevKafka {
     }
 
     /// An orderly stop, which writes the archive of classes when asked to at the start.
-    fn stop(mut self) -> Result<(), DevKafkaError> {
+    ///
+    /// # Errors
+    /// When it does not end in time; it is killed then.
+    pub fn stop(mut self) -> Result<(), DevKafkaError> {
         match self.process.take() {
             Some(process) => process.stop(START),
             None => Ok(()),
@@ -142,40 +186,8 @@ impl DevKafka {
         self.folder.join("server.properties")
     }
 
-    /// One node, quick to elect, to form groups, and to come back after `kill -9`.
     fn settings(&self, listener: &Listener) -> String {
-        let (port, [controller, own], data) = (self.port, self.inner, self.folder.join("log"));
-        let (data, protocol) = (data.display(), listener.protocol());
-        // Its own door stands open to the loopback device only.
-        let door = format!("CLIENTS://127.0.0.1:{port},BROKERS://127.0.0.1:{own}");
-        let mut text = format!(
-            "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners={door},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners={door}
-inter.broker.listener.name=BROKERS
-listener.security.protocol.map=CLIENTS:{protocol},BROKERS:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=3
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
-num.partitions=1
-num.network.threads=2
-num.io.threads=4
-background.threads=2
-log.cleaner.dedupe.buffer.size=4194304
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-group.min.session.timeout.ms=1000
-"
-        );
-        text += &listener.settings();
+        let mut text = self.node.settings(&self.folder.join("log"), listener);
         for line in &self.more {
             let _ = writeln!(text, "{line}");
         }
@@ -196,7 +208,21 @@ fn free_port() -> Result<u16, DevKafkaError> {
     ports::free_port().map_err(|error| DevKafkaError::Start(format!("no free port: {error}")))
 }
 
-/// Its argument is the folder.
+/// The cluster of all brokers that were opened: those of one cluster have to agree on its id, 16 bytes in base64url.
+const CLUSTER: &str = "Zmlyc3QtdmlzY291bnQtMQ";
+
+/// 16 random bytes, base64url; the broker takes none that begins with a dash.
+fn cluster_id() -> String {
+    use base64::Engine;
+    loop {
+        let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());
+        if !id.starts_with('-') {
+            return id;
+        }
+    }
+}
+
+/// Its arguments are the folder, and whether to remove it.
 const WATCHER: &str = r#"
 cat > /dev/null
 folder=$1
@@ -209,13 +235,14 @@ if [ -n "$pid" ] && { [ ! -d /proc/self ] || grep -qsF "$folder/" "/proc/$pid/cm
         tries=$((tries + 1))
     done
 fi
-rm -rf "$folder"
+if [ "$2" = remove ]; then rm -rf "$folder"; fi
 "#;
 
-fn watch(folder: &Path) -> Result<Child, DevKafkaError> {
+fn watch(folder: &Path, data: Data) -> Result<Child, DevKafkaError> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new("sh");
     command.args(["-c", WATCHER, "kafka-watcher"]).arg(folder);
+    command.arg(if data == Data::Removed { "remove" } else { "keep" });
     // In a process group of its own: what ends the tests from the terminal must not end it early.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command

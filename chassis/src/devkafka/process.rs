@@ -73,6 +73,11 @@ impl Process {
         read().unwrap_or_default()
     }
 
+    /// Its id; none when it has ended.
+    pub(super) fn pid(&mut self) -> Option<u32> {
+        matches!(self.child.try_wait(), Ok(None)).then(|| self.child.id())
+    }
+
     /// SIGKILL, and waits for the end.
     pub(super) fn kill(mut self) {
         let _ = self.child.kill();

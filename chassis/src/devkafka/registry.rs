@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    DevKafkaError, free_port,
+    Data, DevKafkaError, free_port,
     install::{cache, java_version, maven},
     process::Process,
     watch,
@@ -52,7 +52,7 @@ impl DevRegistry {
         let folder =
             std::env::temp_dir().join(format!("viscount-registry-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir_all(&folder).map_err(DevKafkaError::io(&folder))?;
-        let watcher = watch(&folder)?;
+        let watcher = watch(&folder, Data::Removed)?;
         let port = free_port()?;
         let mut registry = Self { program, folder, port, process: None, watcher };
         registry.restart()?;

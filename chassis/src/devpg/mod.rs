@@ -98,6 +98,12 @@ impl DevPostgres {
         Self::start_with(config, Lifetime::Handover).await
     }
 
+    /// The same, for an owner that ends when the server does: nobody starts it again, and when its owner is killed it
+    /// stops at once. The data stays.
+    pub async fn start_bound(config: DevPostgresConfig) -> Result<Self, DevPgError> {
+        Self::start_with(config, Lifetime::Bound).await
+    }
+
     async fn start_with(config: DevPostgresConfig, lifetime: Lifetime) -> Result<Self, DevPgError> {
         tokio::task::spawn_blocking(move || Self::start_blocking(config, lifetime))
             .await

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) enum Lifetime {
     /// The server waits for a successor, then stops cleanly; the data stays.
     Handover,
+    /// The server ends with its owner, and its owner with it; the data stays.
+    Bound,
     /// The server is stopped at once and the folder removed.
     ThrowAway,
 }
@@ -34,7 +36,7 @@ impl Lifetime {
     /// might sit on the port of a stopped server costs every connection of an unoptimised test 40 ms.
     pub(super) fn login(self) -> &'static str {
         match self {
-            Self::Handover => "scram-sha-256",
+            Self::Handover | Self::Bound => "scram-sha-256",
             Self::ThrowAway => "password",
         }
     }
@@ -119,6 +121,7 @@ impl Owner {
 fn watch(folder: &Folder, line: &str, lifetime: Lifetime) -> Result<Child, DevPgError> {
     let (grace, signal, after) = match lifetime {
         Lifetime::Handover => (GRACE_SECONDS, "INT", "keep"),
+        Lifetime::Bound => (0, "INT", "keep"),
         Lifetime::ThrowAway => (0, "QUIT", "remove"),
     };
     let mut command = Command::new("sh");

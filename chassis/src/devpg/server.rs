@@ -137,7 +137,7 @@ impl Server {
     /// Stops it and gives the folder free.
     pub(super) fn stop(&mut self) -> Result<(), DevPgError> {
         match self.lifetime {
-            Lifetime::Handover => self.postmaster.stop()?,
+            Lifetime::Handover | Lifetime::Bound => self.postmaster.stop()?,
             Lifetime::ThrowAway => {
                 self.postmaster.abandon();
                 self.postmaster.stop()?;
@@ -157,7 +157,7 @@ impl Drop for Server {
         if self.owner.is_some() {
             self.folder.forget_running();
             match self.lifetime {
-                Lifetime::Handover => self.postmaster.ask_to_stop(),
+                Lifetime::Handover | Lifetime::Bound => self.postmaster.ask_to_stop(),
                 Lifetime::ThrowAway => self.postmaster.abandon(),
             }
         }

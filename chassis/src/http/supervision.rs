@@ -69,10 +69,11 @@ struct Release {
     id: String,
 }
 
-/// Who was let out.
+/// What came of it.
 #[derive(Serialize, ToSchema)]
 struct Released {
-    /// Always.
+    /// It was quarantined. False when only its events go back: the process has been started since, or the events were
+    /// left behind by a release that did not get that far.
     released: bool,
     /// Events that go back to it, and behind them.
     redriven: u64,
@@ -124,12 +125,13 @@ async fn exits(
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Exits { items }))
 }
 
-/// Lets an entity out of quarantine. Events that were set aside for it go back to their consumers, in order.
+/// Lets an entity out of quarantine. Events that were set aside for it go back to their consumers, in order, also when it is
+/// not quarantined any more.
 #[utoipa::path(
     post, path = "/v1/ops/actors/release", tag = "operations", request_body = Release,
     responses(
         (status = 200, description = "It is tried again", body = Released),
-        (status = 404, description = "It is not quarantined"),
+        (status = 404, description = "It is not quarantined, and nothing is set aside for it"),
     ),
     security(("bearer" = []))
 )]
@@ -141,14 +143,22 @@ async fn release(
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::Admin)?;
     let Release { path, id } = body.into_inner();
-    if !tree.supervisor.release(&path, &id) {
-        return Err(Problem::not_found("quarantined entity"));
-    }
-    let kind = path.rsplit('/').next().unwrap_or_default();
+    let snapshot = tree.supervisor.snapshot();
+    let Some(router) = snapshot.find(&path).filter(|node| node.kind == "router") else {
+        return Err(Problem::not_found("router of entities"));
+    };
+    // First the entity, or its events would be set aside again. Whatever comes after this can be asked for again: who is
+    // quarantined is known to this process, what is set aside to the database.
+    let released = tree.supervisor.release(&path, &id);
     let redriven = match &tree.letters {
-        Some(pool) => dead_letters::redrive_set_aside(pool, &AskError::quarantined(kind, &id), &id).await?,
+        Some(pool) => {
+            dead_letters::redrive_set_aside(pool, &AskError::quarantined(router.name, &id), &id).await?
+        }
         None => 0,
     };
-    tracing::info!(service = tree.service, path, id, redriven, by = %caller.subject, "released from quarantine");
-    Ok(HttpResponse::Ok().json(Released { released: true, redriven }))
+    if !released && redriven == 0 {
+        return Err(Problem::not_found("quarantined entity, nor an event that is set aside for one"));
+    }
+    tracing::info!(service = tree.service, path, id, released, redriven, by = %caller.subject, "released from quarantine");
+    Ok(HttpResponse::Ok().json(Released { released, redriven }))
 }

@@ -9,6 +9,8 @@ use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 use viscount_contracts::{Event, EventId};
 
+use crate::failpoint::defect;
+
 /// This moment, to the microsecond: what PostgreSQL keeps. With more, an event would change by being stored.
 pub fn now() -> Timestamp {
     to_micros(Timestamp::now())
@@ -121,7 +123,11 @@ pub fn bind_events<'q, P>(
         times.push(event.occurred_at.to_sqlx());
         traces.push(event.traceparent.as_deref());
     }
-    let inbox: Vec<Uuid> = batch.entries.iter().filter_map(|entry| entry.inbox).map(EventId::uuid).collect();
+    let mut inbox: Vec<Uuid> =
+        batch.entries.iter().filter_map(|entry| entry.inbox).map(EventId::uuid).collect();
+    if defect("defect.dedupe") {
+        inbox.clear();
+    }
     query.bind(streams).bind(versions).bind(ids).bind(kinds).bind(data).bind(times).bind(traces).bind(inbox)
 }
 

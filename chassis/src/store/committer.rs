@@ -203,6 +203,7 @@ struct Figures {
 
 impl Figures {
     fn of(service: &'static str) -> Self {
+        drop(counter!(crate::metrics::COMMITTER_TOO_LARGE_TOTAL, "service" => service));
         Self {
             size: histogram!(crate::metrics::COMMITTER_BATCH_SIZE, "service" => service),
             seconds: histogram!(crate::metrics::COMMITTER_BATCH_SECONDS, "service" => service),

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use tokio::task::futures::TaskLocalFuture;
 
 tokio::task_local! {
@@ -22,12 +23,23 @@ pub(super) struct Current {
 }
 
 /// One point in a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct TraceContext {
     trace_id: u128,
     span_id: u64,
     flags: u8,
+    /// It came in a header or a message.
+    remote: bool,
 }
+
+impl PartialEq for TraceContext {
+    /// The same point, whichever way it is known.
+    fn eq(&self, other: &Self) -> bool {
+        (self.trace_id, self.span_id, self.flags) == (other.trace_id, other.span_id, other.flags)
+    }
+}
+
+impl Eq for TraceContext {}
 
 impl TraceContext {
     /// A new trace. Not sampled by our word: each hop decides.
@@ -35,7 +47,8 @@ impl TraceContext {
         TraceContext {
             trace_id: rand::random::<u128>().max(1),
             span_id: rand::random::<u64>().max(1),
-            flags: 1,
+            flags: SAMPLED,
+            remote: false,
         }
     }
 
@@ -54,13 +67,13 @@ impl TraceContext {
         let trace_id = hex(&bytes[3..35])?;
         let span_id = u64::try_from(hex(&bytes[36..52])?).ok()?;
         let flags = u8::try_from(hex(&bytes[53..55])?).ok()?;
-        (trace_id != 0 && span_id != 0).then_some(TraceContext { trace_id, span_id, flags })
+        (trace_id != 0 && span_id != 0).then_some(TraceContext { trace_id, span_id, flags, remote: true })
     }
 
     /// A new step in the same trace.
     #[must_use]
     pub fn child(self) -> Self {
-        TraceContext { span_id: rand::random::<u64>().max(1), ..self }
+        TraceContext { span_id: rand::random::<u64>().max(1), remote: false, ..self }
     }
 
     /// The id of the trace, 32 hex digits.
@@ -78,14 +91,28 @@ impl TraceContext {
         (super::exporting() && self.is_sampled()).then_some(self.trace_id)
     }
 
-    /// A span of ours.
-    pub(super) fn of_span(trace_id: u128, span_id: u64, sampled: bool) -> Self {
-        TraceContext { trace_id, span_id, flags: if sampled { SAMPLED } else { 0 } }
+    /// The id of the trace, for spans that begin in it.
+    pub(super) fn trace(self) -> TraceId {
+        TraceId::from(self.trace_id)
     }
+}
 
-    /// As OTLP has them.
-    pub(super) fn raw(self) -> (u128, u64) {
-        (self.trace_id, self.span_id)
+impl From<&SpanContext> for TraceContext {
+    fn from(span: &SpanContext) -> Self {
+        TraceContext {
+            trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(span.span_id().to_bytes()),
+            flags: span.trace_flags().to_u8(),
+            remote: span.is_remote(),
+        }
+    }
+}
+
+impl From<TraceContext> for SpanContext {
+    /// With the one flag that we know: what else a caller has set is not ours to pass on.
+    fn from(at: TraceContext) -> Self {
+        let flags = TraceFlags::new(at.flags & SAMPLED);
+        SpanContext::new(at.trace(), SpanId::from(at.span_id), flags, at.remote, TraceState::NONE)
     }
 }
 

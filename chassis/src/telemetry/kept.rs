@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use parking_lot::Mutex;
 
@@ -15,11 +16,33 @@ const SHARDS: usize = 16;
 /// Open spans that are known at once, in each: more are exported only when they fail themselves.
 const MOST: usize = 4_096;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct OpenSpans {
-    shards: [Mutex<HashMap<u64, Open>>; SHARDS],
+    shards: [Shard; SHARDS],
 }
 
+type Shard = Mutex<HashMap<u64, Open, BuildHasherDefault<AsItIs>>>;
+
+/// Ids that we made are random: nobody can choose them to collide, and there is nothing to stir.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0 << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+
+    fn finish(&self) -> u64 {
+        // What chose the shard is the same for all in it, and tells the table least at this end.
+        self.0.rotate_right(SHARDS.ilog2())
+    }
+}
+
+#[derive(Debug)]
 struct Open {
     parent: Option<u64>,
     keep: bool,
@@ -60,7 +83,7 @@ impl OpenSpans {
         }
     }
 
-    fn shard(&self, span: u64) -> &Mutex<HashMap<u64, Open>> {
+    fn shard(&self, span: u64) -> &Shard {
         &self.shards[span as usize % SHARDS]
     }
 }

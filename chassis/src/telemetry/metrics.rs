@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use metrics::{Histogram, gauge, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -21,7 +21,11 @@ use tracing::warn;
 pub use super::exemplars::Exemplars;
 pub use super::exposition::Format;
 use super::{exposition, process};
-use crate::metrics::{BUILD_INFO, DISK_FREE_BYTES, DISK_SIZE_BYTES, METRICS_RENDER_SECONDS, Metric};
+use crate::auth::AuthError;
+use crate::metrics::{
+    AUTH_REFUSED_TOTAL, BUILD_INFO, Closed, DISK_FREE_BYTES, DISK_SIZE_BYTES, HTTP_HANDLER_PANICS_TOTAL,
+    Kind, METRICS_RENDER_SECONDS, Metric,
+};
 
 /// Seconds: half a millisecond to half a minute. The objectives are among them: 50 ms and 200 ms for answers, 5 s for
 /// orders.
@@ -67,6 +71,7 @@ pub fn install() {
     RECORDER.get_or_init(|| match build() {
         Ok(recorder) => {
             [crate::metrics::ACTORS, crate::metrics::ALL].concat().iter().for_each(Metric::describe);
+            Closed(AUTH_REFUSED_TOTAL, "reason", &AuthError::LABELS).exist();
             Some(recorder)
         }
         Err(problem) => {
@@ -78,10 +83,16 @@ pub fn install() {
 }
 
 /// A service begins to measure: shows which version of it runs, and tells what its own metrics mean. What all services
-/// have is told by [`install`].
-pub fn begin(service: &'static str, own: &[Metric]) {
+/// have is told by [`install`]. Its counters without labels exist from now on, and so do those whose series are all
+/// known.
+pub fn begin(service: &'static str, own: &[Metric], closed: &[Closed]) {
     install();
     own.iter().for_each(Metric::describe);
+    for metric in own.iter().filter(|metric| metric.kind == Kind::Counter && metric.labels.is_empty()) {
+        drop(counter!(metric.name));
+    }
+    closed.iter().for_each(Closed::exist);
+    drop(counter!(HTTP_HANDLER_PANICS_TOTAL, "service" => service));
     gauge!(BUILD_INFO, "service" => service, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -8,12 +8,15 @@ mod context;
 mod exemplars;
 mod exporter;
 mod exposition;
+mod ids;
 mod kept;
 pub mod log_filter;
 mod logs;
 pub mod metrics;
-mod otlp;
+mod post;
 mod process;
+mod processor;
+mod resource;
 mod sampler;
 mod span;
 mod traces;
@@ -27,8 +30,9 @@ use tracing_subscriber::{Layer, Registry};
 
 pub(crate) use context::sync_in_context;
 pub use context::{TraceContext, current_trace, current_traceparent, in_context, in_trace};
+pub use opentelemetry::trace::SpanKind;
 pub use sampler::Sampler;
-pub use span::{LOG_SYSTEM, MOST_LINKS, Span, SpanKind, Value, known_method};
+pub use span::{LOG_SYSTEM, MOST_LINKS, Span, Value, known_method};
 pub use traces::{TracesConfig, exporting};
 
 use crate::config::{ConfigError, Env};

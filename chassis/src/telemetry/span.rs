@@ -1,15 +1,22 @@
 //! One step of a trace, from its beginning to when it is dropped.
 //!
+//! A span of OpenTelemetry's SDK, which the current work finds in its task-local and not in the SDK's stack of contexts.
 //! Names and attributes are those of OpenTelemetry's semantic conventions. Where nothing is exported a span is a null
 //! pointer: no clock is read and nothing is allocated, as long as the caller builds names and values only when
 //! [`exporting`](super::exporting) says so.
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceId, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace as sdk;
 
 use super::context::{self, TraceContext};
-use super::traces;
+use super::{ids, resource, traces};
 
 /// Links that one span carries at most; OpenTelemetry's own limit.
 pub const MOST_LINKS: usize = 128;
@@ -17,71 +24,52 @@ pub const MOST_LINKS: usize = 128;
 /// What `messaging.system` says of the event log: a word of ours, since both engines hand over what the store commits.
 pub const LOG_SYSTEM: &str = "viscount";
 
-/// What a span stands for, from the point of view of whoever makes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpanKind {
-    /// A step inside.
-    Internal,
-    /// Answers a request.
-    Server,
-    /// Sends a request and waits for its answer.
-    Client,
-    /// Makes a message known that somebody handles later.
-    Producer,
-    /// Handles a message.
-    Consumer,
-}
+/// Attributes that a span has room for from the beginning.
+const USUAL: usize = 10;
 
-/// The value of an attribute.
+/// The value of an attribute: words, a number, yes or no.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// Words.
-    Text(Cow<'static, str>),
-    /// A number.
-    Number(i64),
-    /// Yes or no.
-    Flag(bool),
-}
+pub struct Value(opentelemetry::Value);
 
 impl From<&'static str> for Value {
     fn from(text: &'static str) -> Self {
-        Value::Text(Cow::Borrowed(text))
+        Value(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Value::Text(Cow::Owned(text))
+        Value(text.into())
     }
 }
 
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
-        Value::Number(number)
+        Value(number.into())
     }
 }
 
 impl From<i32> for Value {
     fn from(number: i32) -> Self {
-        Value::Number(number.into())
+        i64::from(number).into()
     }
 }
 
 impl From<u16> for Value {
     fn from(number: u16) -> Self {
-        Value::Number(number.into())
+        i64::from(number).into()
     }
 }
 
 impl From<usize> for Value {
     fn from(number: usize) -> Self {
-        Value::Number(i64::try_from(number).unwrap_or(i64::MAX))
+        i64::try_from(number).unwrap_or(i64::MAX).into()
     }
 }
 
 impl From<bool> for Value {
     fn from(flag: bool) -> Self {
-        Value::Flag(flag)
+        Value(flag.into())
     }
 }
 
@@ -90,26 +78,10 @@ impl From<bool> for Value {
 #[must_use = "a span ends when it is dropped"]
 pub struct Span(Option<Box<Open>>);
 
-/// A span as it is handed to the exporter.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub context: TraceContext,
-    pub parent: Option<u64>,
-    pub service: &'static str,
-    pub kind: SpanKind,
-    pub name: Cow<'static, str>,
-    /// Nanoseconds since 1970.
-    pub began: u64,
-    pub ended: u64,
-    pub attributes: Vec<(&'static str, Value)>,
-    pub links: Vec<TraceContext>,
-    pub links_dropped: u32,
-    pub failed: bool,
-}
-
 #[derive(Debug)]
 struct Open {
-    record: Record,
+    span: sdk::Span,
+    began: SystemTime,
     since: Instant,
 }
 
@@ -127,8 +99,8 @@ impl Span {
         let current = context::current();
         let parent = current.filter(|current| current.is_span).map(|current| current.context);
         // Log lines have named the id of a trace that has no span yet: it keeps it.
-        let trace_id = current.map(|current| current.context.raw().0);
-        Self::begin(service, kind, name.into(), parent, trace_id)
+        let trace = current.map(|current| current.context.trace());
+        Self::begin(service, kind, name.into(), parent, trace, None)
     }
 
     /// What follows from a request or a message that came with this context; the first of a trace without one.
@@ -141,7 +113,7 @@ impl Span {
         if !super::exporting() {
             return Span(None);
         }
-        Self::begin(service, kind, name.into(), parent, None)
+        Self::begin(service, kind, name.into(), parent, None, None)
     }
 
     /// One for work of many traces: it belongs to none of them, links to them, and is kept when one of them is.
@@ -154,20 +126,22 @@ impl Span {
         if !super::exporting() {
             return Span(None);
         }
-        let (mut links, mut dropped, mut sampled) = (Vec::new(), 0, false);
+        let (mut links, mut beyond) = (Vec::new(), 0);
         for context in of {
-            sampled |= context.is_sampled();
             if links.len() < MOST_LINKS {
-                links.push(context);
-            } else {
-                dropped += 1;
+                links.push(Link::with_context(context.into()));
+                continue;
+            }
+            beyond += 1;
+            // One that is kept takes the last place: by it the batch is kept, too.
+            if let Some(last) = links.last_mut().filter(|_| context.is_sampled()) {
+                *last = Link::with_context(context.into());
             }
         }
-        let root = TraceContext::new_root().raw();
-        let mut span =
-            Self::open(service, kind, name.into(), TraceContext::of_span(root.0, root.1, sampled), None);
+        let mut span = Self::begin(service, kind, name.into(), None, None, Some(links));
         if let Some(open) = &mut span.0 {
-            (open.record.links, open.record.links_dropped) = (links, dropped);
+            // It has no more room: these are counted.
+            (0..beyond).for_each(|_| open.span.add_link(SpanContext::NONE, Vec::new()));
         }
         span
     }
@@ -177,40 +151,29 @@ impl Span {
         kind: SpanKind,
         name: Cow<'static, str>,
         parent: Option<TraceContext>,
-        trace_id: Option<u128>,
+        trace: Option<TraceId>,
+        links: Option<Vec<Link>>,
     ) -> Self {
-        let fresh = TraceContext::new_root().raw();
-        let trace_id = parent.map(|parent| parent.raw().0).or(trace_id).unwrap_or(fresh.0);
-        let sampled = traces::samples(parent, trace_id);
-        let context = TraceContext::of_span(trace_id, fresh.1, sampled);
-        Self::open(service, kind, name, context, parent.map(|parent| parent.raw().1))
-    }
-
-    fn open(
-        service: &'static str,
-        kind: SpanKind,
-        name: Cow<'static, str>,
-        context: TraceContext,
-        parent: Option<u64>,
-    ) -> Self {
-        if !context.is_sampled() {
-            traces::remember(context, parent);
-        }
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let record = Record {
-            context,
-            parent,
-            service,
-            kind,
-            name,
-            began: u64::try_from(began.as_nanos()).unwrap_or(u64::MAX),
-            ended: 0,
-            attributes: Vec::with_capacity(8),
-            links: Vec::new(),
-            links_dropped: 0,
-            failed: false,
+        let Some(tracer) = traces::tracer() else { return Span(None) };
+        let within = match parent {
+            Some(parent) => Context::new().with_remote_span_context(parent.into()),
+            None => Context::new(),
         };
-        Span(Some(Box::new(Open { record, since: Instant::now() })))
+        ids::next_trace(trace);
+        let (began, since) = (SystemTime::now(), Instant::now());
+        let mut attributes = Vec::with_capacity(USUAL);
+        attributes.push(KeyValue::new(resource::SERVICE, service));
+        let builder = SpanBuilder {
+            span_kind: Some(kind),
+            name,
+            start_time: Some(began),
+            attributes: Some(attributes),
+            events: None,
+            links,
+        };
+        let span = tracer.build_with_context(builder, &within);
+        // The process may have ceased to export in between: such a span has no id.
+        Span(span.is_recording().then(|| Box::new(Open { span, began, since })))
     }
 
     /// True when there is nothing to tell.
@@ -220,39 +183,35 @@ impl Span {
 
     /// What to send along as `traceparent`.
     pub fn context(&self) -> Option<TraceContext> {
-        self.0.as_ref().map(|open| open.record.context)
+        self.0.as_ref().map(|open| open.span.span_context().into())
     }
 
     /// Says something about it.
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         if let Some(open) = &mut self.0 {
-            open.record.attributes.push((name, value.into()));
+            open.span.set_attribute(KeyValue::new(name, value.into().0));
         }
     }
 
     /// Gives it another name, when that is known only later.
     pub fn rename(&mut self, name: impl Into<Cow<'static, str>>) {
         if let Some(open) = &mut self.0 {
-            open.record.name = name.into();
+            open.span.update_name(name);
         }
     }
 
     /// Links it to a span of another trace.
     pub fn link(&mut self, to: TraceContext) {
         if let Some(open) = &mut self.0 {
-            if open.record.links.len() < MOST_LINKS {
-                open.record.links.push(to);
-            } else {
-                open.record.links_dropped += 1;
-            }
+            open.span.add_link(to.into(), Vec::new());
         }
     }
 
     /// It failed: `error.type`, a short word of few. Such a span is exported even where its trace is not sampled.
     pub fn fail(&mut self, why: impl Into<Cow<'static, str>>) {
         if let Some(open) = &mut self.0 {
-            open.record.failed = true;
-            open.record.attributes.push(("error.type", Value::Text(why.into())));
+            open.span.set_status(Status::error(""));
+            open.span.set_attribute(KeyValue::new("error.type", why.into()));
         }
     }
 
@@ -271,10 +230,9 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if let Some(mut open) = self.0.take() {
-            let took = u64::try_from(open.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            open.record.ended = open.record.began.saturating_add(took);
-            traces::end(open.record);
+        if let Some(open) = &mut self.0 {
+            // The wall clock may have been set back since.
+            open.span.end_with_timestamp(open.began + open.since.elapsed());
         }
     }
 }

@@ -4,11 +4,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::context::TraceContext;
-use super::exporter::{Exporter, Queue};
-use super::kept::OpenSpans;
+use opentelemetry_sdk::trace::SdkTracer;
+
+use super::exporter::Exporter;
 use super::sampler::Sampler;
-use super::span::Record;
 use crate::config::{ConfigError, Env};
 
 /// Where traces go, and which.
@@ -39,6 +38,11 @@ impl TracesConfig {
             sampler: Sampler::default(),
             service: None,
         }
+    }
+
+    /// Where requests go.
+    pub(super) fn url(&self) -> String {
+        format!("{}/v1/traces", self.endpoint.trim_end_matches('/'))
     }
 
     /// From `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_HEADERS`, `…_TIMEOUT` (milliseconds), `OTEL_TRACES_SAMPLER`, `…_ARG` and
@@ -74,13 +78,7 @@ fn headers(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 static EXPORTING: AtomicBool = AtomicBool::new(false);
-static TRACES: OnceLock<Traces> = OnceLock::new();
-
-struct Traces {
-    sampler: Sampler,
-    open: OpenSpans,
-    queue: Queue,
-}
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// True when traces leave this process: only then is it worth building spans on a hot path.
 pub fn exporting() -> bool {
@@ -89,9 +87,8 @@ pub fn exporting() -> bool {
 
 /// Begins to export, once per process. `None` when somebody did before.
 pub(super) fn begin(config: TracesConfig) -> Result<Option<Exporter>, String> {
-    let sampler = config.sampler;
-    let (exporter, queue) = Exporter::start(config)?;
-    if TRACES.set(Traces { sampler, open: OpenSpans::default(), queue }).is_err() {
+    let (exporter, tracer) = Exporter::start(config)?;
+    if TRACER.set(tracer).is_err() {
         return Ok(None);
     }
     EXPORTING.store(true, Ordering::Relaxed);
@@ -103,24 +100,9 @@ pub(super) fn cease() {
     EXPORTING.store(false, Ordering::Relaxed);
 }
 
-pub(super) fn samples(parent: Option<TraceContext>, trace_id: u128) -> bool {
-    TRACES.get().is_some_and(|traces| traces.sampler.samples(parent, trace_id))
-}
-
-/// A span has begun that is exported only if something fails.
-pub(super) fn remember(context: TraceContext, parent: Option<u64>) {
-    if let Some(traces) = TRACES.get() {
-        traces.open.begin(context.raw().1, parent);
-    }
-}
-
-/// A span has ended.
-pub(super) fn end(record: Record) {
-    let Some(traces) = TRACES.get() else { return };
-    let sampled = record.context.is_sampled();
-    if sampled || traces.open.end(record.context.raw().1, record.parent, record.failed) {
-        traces.queue.put(record);
-    }
+/// What begins spans.
+pub(super) fn tracer() -> Option<&'static SdkTracer> {
+    TRACER.get()
 }
 
 #[cfg(test)]

@@ -186,6 +186,15 @@ fn what_is_meant_for_one_in_quarantine_is_set_aside_at_once_and_goes_back_in_ord
         assert_eq!(letters[0].error, words);
         *ledger.away.lock() = false;
         assert_eq!(dead_letters::redrive_set_aside(&bed.pool, "quarantined: stock 8", "8").await.unwrap(), 0);
+        // Released too early: it falls again, and in another way.
+        ledger.poison.lock().extend([(one, 1), (other, 1)]);
+        assert_eq!(dead_letters::redrive_set_aside(&bed.pool, &words, "7").await.unwrap(), 6);
+        eventually(|| async {
+            let letters = dead_letters::list(&bed.pool, &Filter::default(), 10).await.unwrap();
+            letters.iter().all(|it| it.error == "cannot be" && it.state == State::Dead).then_some(())
+        })
+        .await;
+        ledger.poison.lock().clear();
         assert_eq!(dead_letters::redrive_set_aside(&bed.pool, &words, "7").await.unwrap(), 6);
         ledger.until(one, 1..=3).await;
         ledger.until(other, 1..=3).await;

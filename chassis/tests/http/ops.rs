@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use viscount_chassis::auth::Role;
 
 use super::app::{TestApp, header, problem};
@@ -107,6 +108,42 @@ async fn the_actors_are_for_admins() {
     assert_eq!(shown["service"], "testing");
     assert_eq!(shown["tree"]["path"], "testing");
     assert_eq!(shown["tree"]["kind"], "supervisor");
+}
+
+#[actix_web::test]
+async fn exits_release_and_faults_are_for_admins() {
+    let app = TestApp::start_with(|spec| spec.supervisor.faults().allow()).await;
+    let release = json!({"path": "testing/order", "id": "7"});
+    let fault = json!({"kind": "panic", "actor": "order"});
+    for (method, path, body, allowed) in [
+        (Method::GET, "/v1/ops/actors/exits", None, 200),
+        (Method::POST, "/v1/ops/actors/release", Some(&release), 404),
+        (Method::GET, "/v1/ops/faults", None, 200),
+        (Method::POST, "/v1/ops/faults", Some(&fault), 422),
+        (Method::DELETE, "/v1/ops/faults", None, 200),
+        (Method::DELETE, "/v1/ops/faults/none", None, 404),
+        (Method::GET, "/v1/ops/explain?key=0199f3a0-0000-7000-8000-000000000000", None, 200),
+    ] {
+        let ask = |token: Option<String>| {
+            let mut request = app.client.request(method.clone(), app.url(path));
+            request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+            body.iter().fold(request, |request, body| request.json(body)).send()
+        };
+        let nobody = ask(None).await.unwrap();
+        assert_eq!(header(&nobody, "www-authenticate"), "Bearer", "{method} {path}");
+        assert_eq!(problem(nobody).await["status"], 401, "{method} {path}");
+        // Only the evidence is for other services as well.
+        let refused: &[_] = match path.contains("explain") {
+            true => &[Role::Customer],
+            false => &[Role::Customer, Role::Service],
+        };
+        for role in refused.iter().copied() {
+            let refused = problem(ask(Some(app.token(role))).await.unwrap()).await;
+            assert_eq!(refused["status"], 403, "{method} {path}: {refused}");
+        }
+        let admin = ask(Some(app.token(Role::Admin))).await.unwrap();
+        assert_eq!(admin.status(), allowed, "{method} {path}");
+    }
 }
 
 #[actix_web::test]

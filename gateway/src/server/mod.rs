@@ -64,7 +64,7 @@ pub struct Drained {
 
 /// Opens the door. Runs on the current tokio runtime, of whatever kind; one thread is enough.
 pub async fn start(config: GatewayConfig) -> Result<GatewayHandle, StartError> {
-    viscount_chassis::telemetry::metrics::begin("gateway", crate::metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin("gateway", crate::metrics::ALL, crate::metrics::CLOSED);
     let listener = listener::bind(config.listen)?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen { addr: config.listen, error })?;
     let (phase, watch) = phase::open();

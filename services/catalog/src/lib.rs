@@ -50,7 +50,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/catalog");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;

@@ -1,6 +1,6 @@
 //! The names of this service's own metrics. Labels are outcomes, never names that clients choose.
 
-use viscount_chassis::metrics::Label;
+use viscount_chassis::metrics::{Closed, Label};
 
 viscount_chassis::metrics::list! {
     INSTANCES = gauge("coordination_instances", [Label("health", "`unknown`, `healthy` or `unhealthy`")],
@@ -17,3 +17,10 @@ viscount_chassis::metrics::list! {
     WORKFLOWS_BATCH_SIZE = histogram("workflows_batch_size", [], "Events that were taken into the view of orders together.");
     WORKFLOWS_BATCH_SECONDS = histogram("workflows_batch_seconds", [], "How long that took.");
 }
+
+/// Counters whose series are all known.
+pub(crate) const CLOSED: &[Closed] = &[
+    Closed(REGISTRATIONS, "outcome", &["registered", "left", "expired"]),
+    Closed(PROBES, "outcome", &["well", "failed"]),
+    Closed(LOCKS, "outcome", &["taken", "held", "full", "failed"]),
+];

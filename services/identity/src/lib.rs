@@ -69,7 +69,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/identity");
 /// Starts the service on the current arbiter. It answers at once, its keys first, and is ready when its database is
 /// there. Keys that cannot be read are an error here and now.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let ring = KeyRing::open_or_create(&config.keys_dir)
         .map_err(|error| ConfigError::new("IDENTITY_KEYS_DIR", error.to_string()))?;
     let secret = bootstrap::client_secret(&config)?;

@@ -1,6 +1,6 @@
 //! The names of this service's own metrics. Labels are outcomes and kinds, never ids.
 
-use viscount_chassis::metrics::Label;
+use viscount_chassis::metrics::{Closed, Label};
 
 viscount_chassis::metrics::list! {
     REGISTRATIONS = counter("identity_registrations_total", [Label("outcome", "`registered`, `email_taken` or `failed`")],
@@ -21,3 +21,11 @@ viscount_chassis::metrics::list! {
     KEY_ROTATIONS = counter("identity_key_rotations_total", [Label("reason", "`age`, `asked` or `compromised`")],
         "Keys that were followed by another one.");
 }
+
+/// Counters whose series are all known.
+pub(crate) const CLOSED: &[Closed] = &[
+    Closed(REGISTRATIONS, "outcome", &["registered", "email_taken", "failed"]),
+    Closed(LOGINS, "outcome", &["admitted", "refused", "failed"]),
+    Closed(SESSIONS_REVOKED, "reason", &["reuse", "logout"]),
+    Closed(KEY_ROTATIONS, "reason", &["age", "asked", "compromised"]),
+];

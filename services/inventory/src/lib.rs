@@ -32,13 +32,14 @@ mod ingress;
 pub mod metrics;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
 use viscount_chassis::{
     consumer::{self, ConsumerSpec},
     explain::Explain,
+    failpoint::defect,
     http::{Health, HttpSpec},
     idempotency::Idempotency,
     service::{Platform, Running, ServiceError},
@@ -80,15 +81,9 @@ struct RouterBounds {
     in_flight: usize,
 }
 
-/// Whoever wants pieces waits nine seconds for others to decide, and a commit or a read has an outcome within ten: a
-/// product that takes longer waits for something that will not come. Longer than the window of its intensity, so that it
-/// is never quarantined for it.
-const DEADLINES: &[Deadline] =
-    &[Deadline { message: None, after: Duration::from_secs(31), then: Overdue::Restart }];
-
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
@@ -117,10 +112,11 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         pool: pool.clone(),
         low,
     };
+    let deadlines = vec![Deadline::of_all(config.handler_deadline, Overdue::Restart)];
     let RouterBounds { mailbox, batch, in_flight } = ROUTER;
     let router = supervisor.router::<StockActor>(
         env,
-        RouterSpec { mailbox, batch, in_flight, deadlines: DEADLINES, ..RouterSpec::default() },
+        RouterSpec { mailbox, batch, in_flight, deadlines, ..RouterSpec::default() },
     );
     let desk = Desk::new(router.clone(), shelves, committer, reservations, events);
     let idempotency = Idempotency::new(pool.clone());
@@ -163,6 +159,9 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         let (tree, log, pool) = (tree.clone(), log.clone(), pool.clone());
         let (router, hints, desk) = (router.clone(), hints.clone(), desk.clone());
         async move {
+            if defect("defect.guard") {
+                store::without_bounds(&pool).await?;
+            }
             let (told, sold) = (pool.clone(), pool.clone());
             tree.task("announcer", Restart::Permanent, move || {
                 actors::announce(told.clone(), router.clone(), hints.clone(), low)

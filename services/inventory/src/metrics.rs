@@ -1,7 +1,7 @@
 //! The names of this service's own metrics.
 
 use metrics::counter;
-use viscount_chassis::metrics::Label;
+use viscount_chassis::metrics::{Closed, Label};
 
 use crate::domain::{Kind, Notice};
 
@@ -26,6 +26,16 @@ viscount_chassis::metrics::list! {
     SOLD_WITHOUT_HOLD_TOTAL = counter("inventory_sold_without_hold_total", [],
         "Orders completed whose reservation was not held any more: goods were promised that may be gone.");
 }
+
+/// Counters whose series are all known.
+pub(crate) const CLOSED: &[Closed] = &[
+    Closed(RESERVATIONS_TOTAL, "outcome", &["reserved", "rejected"]),
+    Closed(RESERVATIONS_ENDED_TOTAL, "how", &["sold", "released", "expired", "sale_noted"]),
+    Closed(DECIDED_AGAIN_TOTAL, "why", &["conflict", "refused"]),
+    Closed(LOOKS_TOTAL, "why", &["doubt", "shortage"]),
+    Closed(ADJUSTMENTS_TOTAL, "reason", &["receipt", "correction", "damage", "return"]),
+    Closed(ANNOUNCEMENTS_TOTAL, "news", &["crossed", "low"]),
+];
 
 /// Why an actor looked at the database again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

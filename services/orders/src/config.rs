@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use viscount_chassis::{
-    config::{ConfigError, Env},
+    config::{ConfigError, Env, HANDLER_DEADLINES},
     store::DatabaseConfig,
 };
 
@@ -22,6 +22,11 @@ pub struct Config {
     /// `ORDERS_STOCK_DEADLINE` and `ORDERS_PAYMENT_DEADLINE`, default 15 and 30 minutes: how long an order waits for
     /// inventory and for payment before it cancels itself.
     pub deadlines: Deadlines,
+    /// `ORDERS_HANDLER_DEADLINE`, default 31 s: how long an order's handler may take before it is given up and the order
+    /// loaded afresh. A commit has an outcome within ten seconds, and so has a read: an order that takes longer than the
+    /// default over a few of them waits for something that will not come. The default is longer than the window of an
+    /// order's intensity, so that it is never quarantined for it.
+    pub handler_deadline: Duration,
     /// `ORDERS_FULFILMENT`, `immediate` (default) or `external`.
     pub policy: Policy,
 }
@@ -37,6 +42,11 @@ impl Config {
                 stock: env.duration_or("ORDERS_STOCK_DEADLINE", minutes(15))?,
                 payment: env.duration_or("ORDERS_PAYMENT_DEADLINE", minutes(30))?,
             },
+            handler_deadline: env.duration_within(
+                "ORDERS_HANDLER_DEADLINE",
+                Duration::from_secs(31),
+                HANDLER_DEADLINES,
+            )?,
             policy: Policy {
                 fulfilment: match env.get("ORDERS_FULFILMENT").unwrap_or("immediate") {
                     "immediate" => Fulfilment::Immediate,

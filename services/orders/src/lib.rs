@@ -36,7 +36,7 @@ mod store;
 mod stream;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 use viscount_actors::{Deadline, Overdue, Restart, RouterSpec};
@@ -78,14 +78,9 @@ pub const NAME: &str = "orders";
 /// The service's own migrations.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/orders");
 
-/// A commit has an outcome within ten seconds, and so has a read: an order that takes longer than this over a few of them
-/// waits for something that will not come. Longer than the window of its intensity, so that it is never quarantined for it.
-const DEADLINES: &[Deadline] =
-    &[Deadline { message: None, after: Duration::from_secs(31), then: Overdue::Restart }];
-
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let health = Health::new();
     let supervisor = platform.root(NAME, &health);
     let database = Database::lazy(&config.database)?;
@@ -107,8 +102,9 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         policy: config.policy,
         deadlines: config.deadlines,
     }));
+    let late = vec![Deadline::of_all(config.handler_deadline, Overdue::Restart)];
     let router =
-        supervisor.router::<OrderActor>(env, RouterSpec { deadlines: DEADLINES, ..RouterSpec::default() });
+        supervisor.router::<OrderActor>(env, RouterSpec { deadlines: late, ..RouterSpec::default() });
     let hub = StreamHub::default();
     let (follow, gone) = (hub.clone(), hub.clone());
     supervisor.task("hub-janitor", Restart::Permanent, move || gone.clone().forget_gone());

@@ -2,9 +2,11 @@
 
 use metrics::{counter, histogram};
 use viscount_chassis::{
-    metrics::Label,
+    metrics::{Closed, Label},
     telemetry::{TraceContext, exporting, metrics::Exemplars},
 };
+
+use viscount_contracts::Currency;
 
 use crate::domain::{Order, Status};
 
@@ -30,6 +32,25 @@ viscount_chassis::metrics::list! {
     REVENUE = counter("orders_revenue_minor_units_total", [CURRENCY], "Totals of the orders that were completed.");
     REFUNDED = counter("orders_refunded_minor_units_total", [CURRENCY], "Money that was returned.");
     STREAM_WATCHERS = gauge("order_stream_watchers", [], "Watchers of orders, over websockets and server-sent events.");
+}
+
+/// The name of every status.
+const STATUSES: [&str; Status::ALL.len()] = {
+    let (mut names, mut at) = ([""; Status::ALL.len()], 0);
+    while at < names.len() {
+        names[at] = Status::ALL[at].name();
+        at += 1;
+    }
+    names
+};
+
+/// Counters whose series are all known. Those of money begin with the first price in their currency.
+pub(crate) const CLOSED: &[Closed] = &[Closed(ORDERS, "status", &STATUSES)];
+
+/// Orders may be paid in this currency from now on.
+pub(crate) fn takes(currency: Currency) {
+    drop(counter!(REVENUE, "currency" => currency.to_string()));
+    drop(counter!(REFUNDED, "currency" => currency.to_string()));
 }
 
 /// Counts what became of an order, in the trace of whatever brought it about.

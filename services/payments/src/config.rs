@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use viscount_chassis::{
-    config::{ConfigError, Env},
+    config::{ConfigError, Env, HANDLER_DEADLINES},
     store::DatabaseConfig,
 };
 
@@ -23,12 +23,16 @@ pub struct Config {
     pub webhook_secret: Secret,
     /// How long after a cancellation a charge that the provider says it never saw counts as never made.
     pub cancel_quiet: Duration,
+    /// How long a payment's handler may take before it is given up and the payment loaded afresh. The provider answers or is
+    /// given up within its own timeout, and a commit or a read within ten seconds: a payment that takes longer than the
+    /// default waits for something that will not come. The provider's keys make it safe to ask again.
+    pub handler_deadline: Duration,
 }
 
 impl Config {
     /// Reads `PAYMENTS_PORT` (8087), `PAYMENTS_PROVIDER_URL` (the simulator on this machine),
-    /// `PAYMENTS_PROVIDER_TIMEOUT` (3s), `PAYMENTS_PROVIDER_CONCURRENCY` (256), `PAYMENTS_WEBHOOK_SECRET` and
-    /// `PAYMENTS_CANCEL_QUIET` (30s).
+    /// `PAYMENTS_PROVIDER_TIMEOUT` (3s), `PAYMENTS_PROVIDER_CONCURRENCY` (256), `PAYMENTS_WEBHOOK_SECRET`,
+    /// `PAYMENTS_CANCEL_QUIET` (30s) and `PAYMENTS_HANDLER_DEADLINE` (60s).
     pub fn from_env(env: &Env, database_url: String) -> Result<Self, ConfigError> {
         let simulator_port = env.parse_or("SIMULATOR_PORT", crate::simulator::PORT)?;
         let url = env.get("PAYMENTS_PROVIDER_URL").map(str::to_owned);
@@ -37,33 +41,24 @@ impl Config {
             database: DatabaseConfig::new(database_url),
             provider: ProviderConfig {
                 url: url.unwrap_or_else(|| format!("http://127.0.0.1:{simulator_port}")),
-                timeout: at_least(
-                    env,
+                timeout: env.duration_within(
                     "PAYMENTS_PROVIDER_TIMEOUT",
                     Duration::from_secs(3),
-                    Duration::from_millis(50),
+                    Duration::from_millis(50)..=Duration::from_secs(10),
                 )?,
                 concurrency: env.parse_or("PAYMENTS_PROVIDER_CONCURRENCY", 256_usize)?.max(1),
                 limit: None,
             },
             webhook_secret: env.get("PAYMENTS_WEBHOOK_SECRET").map_or_else(Secret::random, Secret::new),
             cancel_quiet: env.duration_or("PAYMENTS_CANCEL_QUIET", Duration::from_secs(30))?,
+            handler_deadline: env.duration_within(
+                "PAYMENTS_HANDLER_DEADLINE",
+                Duration::from_secs(60),
+                HANDLER_DEADLINES,
+            )?,
         };
         Ok(config)
     }
-}
-
-fn at_least(
-    env: &Env,
-    name: &'static str,
-    default: Duration,
-    least: Duration,
-) -> Result<Duration, ConfigError> {
-    let value = env.duration_or(name, default)?;
-    if value < least || value > Duration::from_secs(10) {
-        return Err(ConfigError::new(name, "must lie between 50ms and 10s"));
-    }
-    Ok(value)
 }
 
 #[cfg(test)]
@@ -99,6 +94,12 @@ mod tests {
             read(&[("PAYMENTS_PROVIDER_TIMEOUT", "1m")]).unwrap_err().variable,
             "PAYMENTS_PROVIDER_TIMEOUT"
         );
+        let deadline =
+            |text| read(&[("PAYMENTS_HANDLER_DEADLINE", text)]).map(|config| config.handler_deadline);
+        assert_eq!(deadline("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["999ms", "61m", "soon"] {
+            assert_eq!(deadline(wrong).unwrap_err().variable, "PAYMENTS_HANDLER_DEADLINE");
+        }
         assert_eq!(read(&[("PAYMENTS_PORT", "x")]).unwrap_err().variable, "PAYMENTS_PORT");
     }
 }

@@ -74,17 +74,12 @@ pub const NAME: &str = "payments";
 /// How long a payment stays alive without being asked: most are asked once.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The provider answers or is given up within its own timeout, and a commit or a read within ten seconds: a payment that
-/// takes longer waits for something that will not come. The provider's keys make it safe to ask again.
-const DEADLINES: &[Deadline] =
-    &[Deadline { message: None, after: Duration::from_secs(60), then: Overdue::Restart }];
-
 /// The service's own migrations.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/payments");
 
 /// Starts the service on the current arbiter. It answers at once, and is ready when its database is there.
 pub async fn start(config: Config, platform: &Platform) -> Result<Running, ServiceError> {
-    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL);
+    viscount_chassis::telemetry::metrics::begin(NAME, metrics::ALL, metrics::CLOSED);
     let provider = Provider::new(&config.provider)
         .map_err(|error| ConfigError::new("PAYMENTS_PROVIDER_URL", error.to_string()))?;
     let health = Health::new();
@@ -112,7 +107,8 @@ pub async fn start(config: Config, platform: &Platform) -> Result<Running, Servi
         nudge: Nudge::default(),
         cancel_quiet: config.cancel_quiet,
     }));
-    let spec = RouterSpec { idle: IDLE, deadlines: DEADLINES, ..RouterSpec::default() };
+    let deadlines = vec![Deadline::of_all(config.handler_deadline, Overdue::Restart)];
+    let spec = RouterSpec { idle: IDLE, deadlines, ..RouterSpec::default() };
     let router = supervisor.router::<PaymentActor>(env.clone(), spec);
 
     let webhook_secret = config.webhook_secret.clone();

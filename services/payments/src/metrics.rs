@@ -1,9 +1,16 @@
 //! The names of this service's own metrics. Labels are bounded sets; never an id.
 
-use viscount_chassis::metrics::Label;
+use viscount_chassis::metrics::{Closed, Label};
+use viscount_contracts::{
+    Event as _,
+    events::payments::v1::{
+        PaymentCancelNoted, PaymentFailed, PaymentPending, PaymentProcessed, PaymentRefundFailed,
+        PaymentRefundPending, PaymentRefunded, PaymentVoided,
+    },
+};
 
 /// Why a provider declines, as far as its words are known; whatever else it says counts as `other`.
-const DECLINES: [&str; 12] = [
+const DECLINES: [&str; 13] = [
     "card_declined",
     "charge_declined",
     "declined",
@@ -16,6 +23,18 @@ const DECLINES: [&str; 12] = [
     "lost_card",
     "processing_error",
     "stolen_card",
+    "other",
+];
+/// The short names of the events that say what became of payments and refunds.
+const BECAME: [&str; 8] = [
+    PaymentPending::KIND,
+    PaymentProcessed::KIND,
+    PaymentFailed::KIND,
+    PaymentCancelNoted::KIND,
+    PaymentVoided::KIND,
+    PaymentRefundPending::KIND,
+    PaymentRefunded::KIND,
+    PaymentRefundFailed::KIND,
 ];
 
 viscount_chassis::metrics::list! {
@@ -31,6 +50,13 @@ viscount_chassis::metrics::list! {
     WEBHOOKS = counter("payments_webhooks_total",
         [Label("outcome", "`settled`, `repeated`, `ignored`, `refused` or `failed`")], "Webhooks of the provider.");
 }
+
+/// Counters whose series are all known.
+pub(crate) const CLOSED: &[Closed] = &[
+    Closed(OUTCOMES, "kind", &BECAME),
+    Closed(DECLINED, "reason", &DECLINES),
+    Closed(WEBHOOKS, "outcome", &["settled", "repeated", "ignored", "refused", "failed"]),
+];
 
 /// A payment was declined, for this reason.
 pub(crate) fn declined(code: &str) {

@@ -55,7 +55,11 @@ pub async fn run(command: ActorsCommand, env: &Env) -> Result<(), Failure> {
             let sent =
                 client.send(Method::POST, "/v1/ops/actors/release", &query, Some(&body), OpsClient::PATIENCE);
             let released: Value = sent.await?.json()?;
-            say(&[format!("released {path} {id}; {} events go back", released["redriven"])])
+            let what = match released["released"].as_bool() {
+                Some(false) => "was not quarantined",
+                _ => "is released",
+            };
+            say(&[format!("{path} {id} {what}; {} events go back", released["redriven"])])
         }
     }
 }

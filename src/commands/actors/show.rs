@@ -5,7 +5,7 @@ use serde_json::Value;
 /// How many characters of a panic's message are shown in a line.
 const SHOWN: usize = 120;
 
-/// One line for each node, its children below it, and one for each entity in quarantine.
+/// One line for each node, its children below it, and one for each entity that is slow or in quarantine.
 pub fn tree(root: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     node(root, 0, &mut lines);
@@ -33,10 +33,19 @@ fn node(node_: &Value, depth: usize, lines: &mut Vec<String>) {
     {
         line.push_str(&format!(" budget={left}/{most}"));
     }
+    if let Some(seconds) = node_["stuck_seconds"].as_f64() {
+        line.push_str(&format!(" no_progress_for={seconds:.0}s"));
+    }
     if !node_["last_exit"].is_null() {
         line.push_str(&format!(" last_exit={}", exit(&node_["last_exit"])));
     }
     lines.push(line);
+    for slow in node_["slow"].as_array().into_iter().flatten() {
+        let id = slow["id"].as_str().unwrap_or("-");
+        let at = slow["message_kind"].as_str().unwrap_or("its messages");
+        let seconds = slow["seconds"].as_f64().unwrap_or_default();
+        lines.push(format!("{indent}  slow {id} at {at} for {seconds:.0} s"));
+    }
     for held in node_["quarantined"].as_array().into_iter().flatten() {
         let id = held["id"].as_str().unwrap_or("-");
         let ago = held["seconds_ago"].as_f64().unwrap_or_default();
@@ -83,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_is_indented_and_shows_who_is_quarantined() {
+    fn a_tree_is_indented_and_shows_who_is_quarantined_or_slow() {
         let panicked =
             json!({"kind": "panicked", "detail": {"message": "a \u{1b}[2J bug", "during": "handle"}});
         let root = json!({
@@ -91,7 +100,8 @@ mod tests {
             "intensity": {"max_restarts": 5, "window_seconds": 30.0}, "restart_budget_remaining": 4, "last_exit": null,
             "children": [{
                 "name": "order", "kind": "router", "state": "running", "restart": "permanent", "restarts": 5,
-                "live": 3, "last_exit": null,
+                "live": 3, "last_exit": null, "stuck_seconds": 7.4,
+                "slow": [{"id": "0198", "message_kind": "confirm_stock", "seconds": 6.6}, {"id": "0197", "seconds": 5.2}],
                 "quarantined": [{"id": "0199", "restarts": 4, "last_exit": panicked, "seconds_ago": 61.2}],
             }],
         });
@@ -99,7 +109,9 @@ mod tests {
             tree(&root),
             [
                 "orders [supervisor] running strategy=one_for_one budget=4/5",
-                "  order [router] running restart=permanent restarts=5 live=3",
+                "  order [router] running restart=permanent restarts=5 live=3 no_progress_for=7s",
+                "    slow 0198 at confirm_stock for 7 s",
+                "    slow 0197 at its messages for 5 s",
                 "    quarantined 0199 for 61 s: panicked during handle: a  [2J bug",
             ]
         );

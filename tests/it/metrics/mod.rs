@@ -1,8 +1,10 @@
 //! What is measured: each metric is listed once, and shown as it is listed.
 
+mod cardinality;
 mod exposition;
 mod live;
 mod reference;
+mod warm;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

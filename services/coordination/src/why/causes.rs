@@ -29,9 +29,13 @@ const ESSENTIAL: [&str; 8] = [
     "chase-open-calls",
 ];
 
+/// Routers whose entities serve many orders: one that is not the order's own may be what it waits for.
+const SHARED: [&str; 1] = ["stock"];
+
 /// A sort of cause, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OrderCauseKind)]
 pub enum CauseKind {
     /// Somebody outside the platform has to act.
     ExternalFulfilment,
@@ -61,6 +65,7 @@ pub enum CauseKind {
 
 /// What could explain that an order does not go on.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OrderCause)]
 pub struct Cause {
     /// What it is, for programs.
     pub kind: CauseKind,
@@ -89,6 +94,15 @@ pub(super) struct Case<'a> {
     /// What coordination says of itself, when its view is behind.
     pub own: Option<&'a Explanation>,
     pub now: Timestamp,
+}
+
+/// A service, a router, an id: `orders/order/01a1ffac-79a6-7407-b470-fabe9000b970`.
+fn is_entity(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|last| Uuid::try_parse(last).is_ok())
+}
+
+fn is_shared(path: &str) -> bool {
+    path.rsplit('/').nth(1).is_some_and(|router| SHARED.contains(&router))
 }
 
 /// The way of the event that an order waits for.
@@ -210,8 +224,9 @@ impl Case<'_> {
         let kind = match actor.state.as_str() {
             "quarantined" if own => CauseKind::ActorQuarantined,
             "quarantined" => return None,
-            "stuck" => CauseKind::ActorStuck,
-            "fallen" if !own => return None,
+            // A thread that does not come back is everybody's.
+            "stuck" if own || !is_entity(&actor.path) || is_shared(&actor.path) => CauseKind::ActorStuck,
+            "stuck" | "fallen" if !own => return None,
             // Other tasks are beside the way.
             "backing_off" | "down" | "failed" if !consumes && !ESSENTIAL.contains(&name) => return None,
             _ => CauseKind::ActorBackingOff,

@@ -56,6 +56,9 @@ pub fn actor(service: &str, order: Uuid, actor: &ActorEvidence) -> String {
         ("quarantined", _) => format!(
             "the order's own actor in {service} fell too often and is quarantined{exit}; when the reason is gone: `viscount actors release`"
         ),
+        ("stuck", true) => format!(
+            "the order's own actor in {service} makes no progress on its messages{exit}; it is given up at its deadline and loaded afresh"
+        ),
         ("fallen", _) => format!("the order's own actor in {service} fell lately{exit}"),
         (state, _) => format!("{path} is {}{exit}", state.replace('_', " ")),
     }

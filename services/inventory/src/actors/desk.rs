@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use tokio::time::Instant;
 use viscount_actors::{AskError, Router};
-use viscount_chassis::store::{CommitError, Committer, Entry, EventStore};
+use viscount_chassis::{
+    failpoint::defect,
+    store::{CommitError, Committer, Entry, EventStore},
+};
 use viscount_contracts::{EventId, ReservationId};
 
 use super::{
@@ -145,7 +148,7 @@ impl Desk {
     }
 
     /// Holds every line, or rejects. Asked again with the same id, it answers the same.
-    pub async fn reserve(&self, booking: Booking, cause: Cause) -> Result<Booked, DeskError> {
+    pub async fn reserve(&self, mut booking: Booking, mut cause: Cause) -> Result<Booked, DeskError> {
         let until = Instant::now() + PATIENCE;
         // Nearly always it is new: the database is asked only when it says that it knows better.
         let mut known = self.recent.get(&booking.id);
@@ -153,6 +156,10 @@ impl Desk {
             let sold = match ask(known.as_ref().map(|known| known.state)) {
                 Asking::Hold => false,
                 Asking::HoldAndSell => true,
+                Asking::Answered if defect("defect.dedupe") => {
+                    (booking.id, cause.event) = (ReservationId::new(), None);
+                    false
+                }
                 Asking::Answered => match known {
                     Some(known) => return self.answered(known).await,
                     None => false,

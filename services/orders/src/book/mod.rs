@@ -10,7 +10,10 @@ mod follow;
 
 pub use follow::follow;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 use sqlx::{PgPool, Row, postgres::PgRow};
@@ -26,6 +29,7 @@ use viscount_contracts::{
 
 use crate::{
     domain::{self, Line, Offer, PriceError},
+    metrics,
     store::Projection,
 };
 
@@ -60,10 +64,14 @@ impl PriceBook {
                 .fetch_all(pool)
                 .await?;
         let mut offers = HashMap::with_capacity(rows.len());
+        let mut currencies = HashSet::new();
         for row in rows {
             let product = ProductId::from(row.try_get::<Uuid, _>("product_id")?);
-            offers.insert(product, read(&row)?);
+            let (version, offer) = read(&row)?;
+            currencies.insert(offer.price.currency());
+            offers.insert(product, (version, offer));
         }
+        currencies.into_iter().for_each(metrics::takes);
         *self.offers.write() = offers;
         Ok(())
     }
@@ -96,6 +104,7 @@ impl PriceBook {
         let mut offers = self.offers.write();
         let known = offers.get(&change.product).map_or(0, |(version, _)| *version);
         if change.version > known {
+            metrics::takes(change.offer.price.currency());
             offers.insert(change.product, (change.version, change.offer));
         }
     }

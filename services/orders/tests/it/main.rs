@@ -5,6 +5,8 @@ mod app;
 mod bad_input;
 mod idempotency;
 mod life;
+mod quarantine;
 mod recorded;
 mod replicas;
 mod stream;
+mod stuck;

@@ -154,6 +154,10 @@ fn actors_count_when_they_are_on_the_way() {
     assert_eq!(with("inventory/committer", "stuck"), CauseKind::ActorStuck);
     let other = format!("inventory/stock/{}", Uuid::nil());
     assert_eq!(with(&other, "quarantined"), CauseKind::NoneFound, "somebody else's");
+    assert_eq!(with(&other, "stuck"), CauseKind::ActorStuck, "a product that the order may be about");
+    assert_eq!(with(&format!("inventory/order/{ORDER}"), "stuck"), CauseKind::ActorStuck);
+    assert_eq!(with(&format!("inventory/order/{}", Uuid::nil()), "stuck"), CauseKind::NoneFound, "another's");
+    assert_eq!(with("inventory/announcer", "stuck"), CauseKind::ActorStuck, "its thread is everybody's");
 }
 
 #[test]

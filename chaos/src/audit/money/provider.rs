@@ -1,0 +1,155 @@
+//! The provider's own books: each charge and each refund once, none that payments do not know, and none that only they know.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::order_of;
+use crate::audit::{
+    dataset::{ChargeRow, Dataset},
+    facts::{Facts, Payment},
+    finality::load_ended,
+    verdict::{Findings, Promise, Terms, wrong},
+};
+
+pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
+    keys(data, found);
+    // A question that is open yet: the provider may know more than payments.
+    let open: HashSet<Uuid> = data.open_calls.iter().map(|call| call.order).collect();
+    let mut charges: BTreeMap<Uuid, Vec<&ChargeRow>> = BTreeMap::new();
+    for charge in data.charges.iter().filter(|charge| charge.taken) {
+        let named = charge.order.as_deref().and_then(order_of).or_else(|| order_of(&charge.key));
+        match named {
+            Some(order) => charges.entry(order).or_default().push(charge),
+            None => {
+                let what = format!(
+                    "the provider took {} under the key {:?}, for no order",
+                    charge.amount, charge.key
+                );
+                found.add(Promise::I3, wrong(what));
+            }
+        }
+    }
+    let nothing = Payment::default();
+    for (order, charges) in &charges {
+        let mut add = |what: String| found.add(Promise::I3, wrong(what).order(*order));
+        if charges.len() > 1 {
+            add(format!("the provider took its money {} times", charges.len()));
+        }
+        let payment = facts.payments.get(order).unwrap_or(&nothing);
+        for charge in charges {
+            taken(charge, payment, open.contains(order), &mut add);
+        }
+    }
+    for (order, payment) in &facts.payments {
+        if payment.captured() > 0 && !charges.contains_key(order) {
+            let what = format!("payments took {}, of which the provider knows nothing", payment.captured());
+            found.add(Promise::I3, wrong(what).order(*order));
+        }
+    }
+    returned(data, facts, &open, found);
+    questions(data, facts, terms, found);
+}
+
+/// One idempotency key, one charge or refund.
+fn keys(data: &Dataset, found: &mut Findings) {
+    let mut seen = HashSet::new();
+    let charges = data.charges.iter().map(|charge| ("charge", &charge.key));
+    for (what, key) in charges.chain(data.returns.iter().map(|refund| ("refund", &refund.key))) {
+        if !seen.insert((what, key)) {
+            let finding = wrong(format!("the provider has {what} {key} more than once"));
+            found.add(
+                Promise::I3,
+                match order_of(key).filter(|_| what == "charge") {
+                    Some(order) => finding.order(order),
+                    None => finding,
+                },
+            );
+        }
+    }
+}
+
+fn taken(charge: &ChargeRow, payment: &Payment, open: bool, add: &mut impl FnMut(String)) {
+    let reference = format!("ch_{:016x}", charge.sequence);
+    let told = payment.captures.iter().find(|capture| capture.reference == reference);
+    match told {
+        None if open => {}
+        None => add(format!("the provider took {} ({reference}), which payments do not know", charge.amount)),
+        Some(capture) if (capture.amount, &capture.currency) != (charge.amount, &charge.currency) => {
+            add(format!(
+                "the provider took {} {}, payments say {} {}",
+                charge.amount, charge.currency, capture.amount, capture.currency
+            ))
+        }
+        Some(_) => {}
+    }
+}
+
+/// Every refund at the provider is one that payments did, and the other way round.
+fn returned(data: &Dataset, facts: &Facts<'_>, open: &HashSet<Uuid>, found: &mut Findings) {
+    let charges: HashMap<i64, &ChargeRow> =
+        data.charges.iter().map(|charge| (charge.sequence, charge)).collect();
+    let mut sums: HashMap<i64, i64> = HashMap::new();
+    let mut done: HashMap<Uuid, (Uuid, usize, i64, &str)> = HashMap::new();
+    for (order, payment) in &facts.payments {
+        for (refund, said) in &payment.refunds {
+            for (event, amount, reference) in &said.done {
+                done.insert(*refund, (*order, *event, *amount, reference));
+            }
+        }
+    }
+    for refund in &data.returns {
+        *sums.entry(refund.charge).or_default() += refund.amount;
+        let charge = charges.get(&refund.charge);
+        let order = charge.and_then(|charge| order_of(&charge.key));
+        let known = order_of(&refund.key).and_then(|id| done.remove(&id));
+        let reference = format!("re_{:016x}", refund.sequence);
+        let what = match known {
+            None if order.is_some_and(|order| open.contains(&order)) => continue,
+            None => {
+                format!("the provider returned {} ({reference}), which payments do not know", refund.amount)
+            }
+            Some((of, _, amount, told)) if (Some(of), amount, told) != (order, refund.amount, &reference) => {
+                format!(
+                    "the provider returned {} as {reference} of {order:?}, payments say {amount} as {told} of {of}",
+                    refund.amount
+                )
+            }
+            Some(_) => continue,
+        };
+        let finding = wrong(what);
+        found.add(Promise::I3, if let Some(order) = order { finding.order(order) } else { finding });
+    }
+    for (refund, (order, event, amount, _)) in done {
+        let what =
+            format!("payments returned {amount} by refund {refund}, of which the provider knows nothing");
+        found.add(Promise::I3, wrong(what).order(order).events([event]));
+    }
+    for charge in &data.charges {
+        let sum = sums.get(&charge.sequence).copied().unwrap_or(0);
+        if sum != charge.returned || sum > charge.amount {
+            let what = format!(
+                "the provider says {} of {} returned, its refunds come to {sum}",
+                charge.returned, charge.amount
+            );
+            let finding = wrong(what);
+            let order = order_of(&charge.key);
+            found.add(Promise::I3, if let Some(order) = order { finding.order(order) } else { finding });
+        }
+    }
+}
+
+/// What the provider has not answered is answered in time, counted from the end of the load.
+fn questions(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
+    let (Some(now), Ok(settle)) = (data.collected_at, SignedDuration::try_from(terms.settle)) else { return };
+    let ended = load_ended(facts, terms);
+    for call in &data.open_calls {
+        let since = ended.map_or(call.opened_at, |ended| ended.max(call.opened_at));
+        let age = now.duration_since(since);
+        if age > settle && !terms.clocks_moved {
+            let what = format!("the provider has not answered its {} for {} s", call.kind, age.as_secs());
+            found.add(Promise::I3, wrong(what).order(call.order));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Carries steps out when they are due.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
+
+use super::{Body, Fate, Happened, Log, Outcome};
+use crate::{
+    clients::Stop,
+    experiment::{Action, Provider, Step},
+    proxy::Weather,
+};
+
+/// How long a part may take until it is back.
+const BACK: Duration = Duration::from_secs(60);
+
+/// What came of a step, and what there is to say of it.
+type Told = (Outcome, String);
+
+/// Carries the steps out, each at its time after now, and waits for the last one. `stop` begins no more, and undoes what
+/// lasts. Gives what happened, by begin; what was left out because of `stop` is not among it.
+///
+/// # Errors
+/// When what happened cannot be written down. Everything was undone all the same.
+pub async fn carry_out<B: Body>(
+    steps: &[Step],
+    body: &Arc<B>,
+    log: &Arc<Log>,
+    stop: &Stop,
+) -> io::Result<Vec<Happened>> {
+    let begun = tokio::time::Instant::now();
+    let mut turns: HashMap<String, Arc<Mutex<()>>> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    for step in steps {
+        if stop.is_asked() || stop.or(sleep_until(begun + step.at)).await.is_none() {
+            break;
+        }
+        // A part that takes longer to come back than it was planned is not met again before it has.
+        let name = step.action.holds().unwrap_or_else(|| format!("{} {}", step.action.name(), step.fault));
+        let turn = turns.entry(name).or_default().clone();
+        let (step, body, log, stop) = (step.clone(), body.clone(), log.clone(), stop.clone());
+        tasks.spawn(async move {
+            let _turn = turn.lock().await;
+            let (at, since) = (Timestamp::now(), Instant::now());
+            let seconds = begun.elapsed().as_secs_f64();
+            let (result, note) = match carry(&*body, &step, &stop).await {
+                Ok(told) => told,
+                Err(why) => (Outcome::Failed, why),
+            };
+            let happened = Happened {
+                at: seconds,
+                until: seconds + since.elapsed().as_secs_f64(),
+                begun: at,
+                ended: Timestamp::now(),
+                fault: step.fault,
+                done: step.action.name().to_owned(),
+                target: step.action.target().to_owned(),
+                what: step.action.words(),
+                result,
+                note,
+            };
+            log.write(&happened).map(|()| happened)
+        });
+    }
+    let mut all = Vec::new();
+    let mut outcome = Ok(());
+    while let Some(task) = tasks.join_next().await {
+        match task.map_err(io::Error::other).flatten() {
+            Ok(happened) => all.push(happened),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    outcome?;
+    all.sort_by(|one: &Happened, other| one.at.total_cmp(&other.at));
+    Ok(all)
+}
+
+async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, String> {
+    let hold = async |hold: &Duration| {
+        // Stopped or over: it is undone now.
+        let _ = stop.or(sleep(*hold)).await;
+    };
+    let back = async |part: &str, down: &Duration| {
+        hold(down).await;
+        body.start(part, BACK).await.map(|starts| match starts {
+            0 | 1 => String::new(),
+            _ => format!("it took {starts} starts"),
+        })
+    };
+    let note = match &step.action {
+        Action::Kill { part, down } => {
+            body.kill(part).await?;
+            back(part, down).await?
+        }
+        Action::Restart { part, down } => {
+            let asked = body.terminate(part).await;
+            let back = back(part, down).await?;
+            // Whoever does not end in time is killed; it has to be back all the same, and it is said.
+            asked.map(|()| back)?
+        }
+        Action::RestartPostgres { down } => {
+            body.quit("postgres").await?;
+            back("postgres", down).await?
+        }
+        Action::Pause { part, hold: length } => {
+            body.pause(part)?;
+            hold(length).await;
+            body.resume(part)?;
+            String::new()
+        }
+        Action::Failpoint { part, point, passes, within } => {
+            return failpoint(body, part, point, *passes, *within, stop).await;
+        }
+        Action::Weather { link, weather, hold: length } => {
+            body.weather(link, *weather)?;
+            hold(length).await;
+            body.weather(link, Weather::Clear)?;
+            String::new()
+        }
+        Action::Cut { link } => {
+            body.cut(link)?;
+            String::new()
+        }
+        Action::DiskFull { part, hold: length } => {
+            let filled = body.fill(part, true).await;
+            if filled.is_ok() {
+                hold(length).await;
+            }
+            body.fill(part, false).await?;
+            filled?;
+            // A database server that could not write may have given up.
+            match body.start(part, BACK).await? {
+                0 => String::new(),
+                starts => format!("it had ended, and took {starts} starts"),
+            }
+        }
+        Action::Clock { part, shift, hold: length } => {
+            body.clock(part, *shift).await?;
+            hold(length).await;
+            body.clock(part, 0).await?;
+            String::new()
+        }
+        Action::RepeatEvents { topics, copies, seed } => {
+            let messages = body.repeat(topics, *copies, *seed).await?;
+            format!("{messages} messages")
+        }
+        Action::Poison { topic, kind, count, seed } => {
+            body.poison(topic, *kind, *count, *seed).await?;
+            String::new()
+        }
+        Action::RefuseRows { rows, hold: length } => {
+            body.refuse(rows, true).await?;
+            hold(length).await;
+            body.refuse(rows, false).await?;
+            String::new()
+        }
+        Action::Provider { provider, hold: length } => {
+            body.provider(*provider).await?;
+            hold(length).await;
+            body.provider(Provider::default()).await?;
+            String::new()
+        }
+        Action::Faults { service, fault, hold: length } => {
+            let id = format!("chaos-{}-{}", step.fault, step.at.as_millis());
+            body.fault(service, &id, Some(fault)).await?;
+            hold(length).await;
+            body.fault(service, &id, None).await?;
+            String::new()
+        }
+    };
+    Ok((Outcome::Done, note))
+}
+
+/// The process starts armed, dies at its point, and starts clean. The point is disarmed whatever happens.
+async fn failpoint<B: Body>(
+    body: &B,
+    part: &str,
+    point: &str,
+    passes: u32,
+    within: Duration,
+    stop: &Stop,
+) -> Result<Told, String> {
+    let armed = match passes {
+        0 => format!("{point}=return"),
+        _ => format!("{point}={passes}*off->return"),
+    };
+    body.arm(part, Some(armed))?;
+    let launched = match body.kill(part).await {
+        Ok(()) => body.launch(part).await,
+        refused => refused,
+    };
+    let fate = match &launched {
+        Ok(()) => stop.or(body.until_died(part, within)).await.unwrap_or(Fate::Lives),
+        Err(_) => Fate::Lives,
+    };
+    body.arm(part, None)?;
+    if fate == Fate::Lives {
+        body.kill(part).await?;
+    }
+    body.start(part, BACK).await?;
+    launched?;
+    Ok(match fate {
+        Fate::Died => (Outcome::Done, String::new()),
+        Fate::Lives => (Outcome::NotHit, format!("nothing passed {point} in time")),
+    })
+}

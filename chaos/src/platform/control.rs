@@ -1,0 +1,158 @@
+//! What can be done to a part: killed, stopped in its tracks, asked to end. And the end of all.
+
+use std::{io, process::ExitStatus, sync::atomic::Ordering, time::Duration};
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Part, Platform, PlatformError,
+    process::Process,
+    start::LOOK,
+    state::{Slot, locked},
+    watch,
+};
+
+/// The kernel ends what was killed within moments; a server's launcher finds out.
+const KILLED: Duration = Duration::from_secs(20);
+/// A service drains for ten seconds at the most, PostgreSQL writes a checkpoint.
+const TERMINATED: Duration = Duration::from_secs(40);
+
+impl Platform {
+    /// `kill -9`, of a server with all its processes; gone and waited for when this returns. Nothing happens to a part
+    /// that does not run.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&self, part: &Part) -> Result<(), PlatformError> {
+        let slot = self.0.slot(part)?;
+        let _turn = slot.turn.lock().await;
+        self.with(part, slot, Process::kill)?;
+        if locked(&slot.process).is_some() {
+            self.until_ended(part, KILLED).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops it in its tracks (SIGSTOP): it is there and does nothing.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn pause(&self, part: &Part) -> Result<(), PlatformError> {
+        self.with(part, self.0.slot(part)?, Process::halt)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn resume(&self, part: &Part) -> Result<(), PlatformError> {
+        self.with(part, self.0.slot(part)?, Process::go_on)
+    }
+
+    /// Asks for an orderly end (SIGTERM) and waits for it.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end in time; it is killed then.
+    pub async fn terminate(&self, part: &Part) -> Result<ExitStatus, PlatformError> {
+        let slot = self.0.slot(part)?;
+        let _turn = slot.turn.lock().await;
+        self.with(part, slot, Process::ask_to_end)?;
+        let ended = self.until_ended(part, TERMINATED).await;
+        if ended.is_err()
+            && let Some(process) = locked(&slot.process).as_mut()
+        {
+            process.kill_all();
+        }
+        ended
+    }
+
+    /// Sends a signal to a service, or to the server itself: SIGQUIT ends PostgreSQL without a checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub fn signal(&self, part: &Part, signal: Signal) -> Result<(), PlatformError> {
+        self.with(part, self.0.slot(part)?, |process| process.signal(signal))
+    }
+
+    /// Kills it and starts it again.
+    ///
+    /// # Errors
+    /// When it does not end, or does not start.
+    pub async fn restart(&self, part: &Part) -> Result<(), PlatformError> {
+        self.kill(part).await?;
+        self.start_part(part).await
+    }
+
+    /// Waits until its process has ended by itself, as one does that is armed with a failpoint.
+    ///
+    /// # Errors
+    /// When it has not within this time, or was never started.
+    pub async fn until_ended(&self, part: &Part, within: Duration) -> Result<ExitStatus, PlatformError> {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.exit(part) {
+                return Ok(status);
+            }
+            if since.elapsed() > within {
+                return Err(PlatformError::DoesNotEnd(part.clone()));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    fn with(
+        &self,
+        part: &Part,
+        slot: &Slot,
+        act: impl FnOnce(&mut Process) -> io::Result<()>,
+    ) -> Result<(), PlatformError> {
+        let mut process = locked(&slot.process);
+        let done = process.as_mut().map_or(Ok(()), act);
+        done.map_err(|source| PlatformError::Signal { part: part.clone(), source })
+    }
+
+    /// Stops everything in order: the services, the provider, the brokers, PostgreSQL. Nothing is left of it but the
+    /// logs, and the servers' data where the plan keeps it.
+    ///
+    /// # Errors
+    /// What did not end when asked to, or was still there at the end. It is gone all the same.
+    pub async fn stop(self) -> Result<(), PlatformError> {
+        let parts = self.parts();
+        let (servers, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(Part::is_server);
+        let (brokers, databases): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|part| part.kind() == "broker");
+        let (provider, services): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|part| part.kind() == "simulator");
+        let mut outcome = Ok(());
+        for stage in [services, provider, brokers, databases] {
+            let stage: Vec<_> = stage.into_iter().filter(|part| self.is_running(part)).collect();
+            for ended in join_all(stage.iter().map(|part| self.terminate(part))).await {
+                outcome = outcome.and(ended.map(drop));
+            }
+        }
+        let mark = self.0.layout.mark.clone();
+        let left = settled(&mark).await;
+        let inner = self.0.clone();
+        let _ = tokio::task::spawn_blocking(move || inner.end()).await;
+        debug_assert!(self.0.stopped.load(Ordering::Acquire));
+        outcome?;
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(PlatformError::LeftBehind(left.join(", "))),
+        }
+    }
+}
+
+/// What is still there after a moment: watchers of servers need one to find out that nothing is left to watch for.
+async fn settled(mark: &str) -> Vec<String> {
+    let since = Instant::now();
+    loop {
+        let left = watch::left(mark);
+        if left.is_empty() || since.elapsed() > Duration::from_secs(5) {
+            return left.into_iter().map(|(pid, line)| format!("{} {line}", pid.as_raw_nonzero())).collect();
+        }
+        sleep(LOOK * 5).await;
+    }
+}

@@ -1,0 +1,201 @@
+//! One process of the platform: started, signalled, waited for. A server runs below a launcher that ends with it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+
+/// How much of a log is told.
+const LAST_WORDS: u64 = 4_096;
+const LAST_LINES: usize = 12;
+
+/// What a launcher says when its server is ready.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Ready {
+    /// The server's own process.
+    pub(super) pid: i32,
+    /// PostgreSQL: the superuser's connection.
+    #[serde(default)]
+    pub(super) url: Option<String>,
+    /// A broker: the door past what it advertises.
+    #[serde(default)]
+    pub(super) direct: Option<String>,
+}
+
+/// A process of ours that was not waited for yet: its id cannot have become another's.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    /// A launcher ends when this is closed.
+    _stdin: Option<ChildStdin>,
+    server: Option<Pid>,
+    stopped: bool,
+}
+
+impl Process {
+    /// Starts it in a process group of its own; what it says is appended to its log. A server's launcher gives the other
+    /// end of its standard output as well.
+    pub(super) fn spawn(mut command: Command, log: &Path, launcher: bool) -> io::Result<(Self, Said)> {
+        let file = OpenOptions::new().create(true).append(true).open(log)?;
+        let from = file.metadata()?.len();
+        command.process_group(0).stderr(file.try_clone()?);
+        match launcher {
+            true => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
+            false => command.stdin(Stdio::null()).stdout(file),
+        };
+        let mut child = command.spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let said = Said { from, stdout };
+        Ok((Self { child, _stdin: stdin, server: None, stopped: false }, said))
+    }
+
+    /// Remembers which process the server itself is.
+    pub(super) fn is_ready(&mut self, ready: &Ready) {
+        self.server = Pid::from_raw(ready.pid);
+    }
+
+    /// The process that matters: the server, or the service.
+    pub(super) fn pid(&self) -> Pid {
+        self.server.unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// How it has ended; none while it runs.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal to the process that matters. Nothing happens when it has ended.
+    pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        match self.ended() {
+            Some(_) => Ok(()),
+            None => sent(kill_process(self.pid(), signal)),
+        }
+    }
+
+    /// Asks for an orderly end: of a server through its launcher, which knows how.
+    pub(super) fn ask_to_end(&mut self) -> io::Result<()> {
+        self.go_on()?;
+        match self.ended() {
+            Some(_) => Ok(()),
+            None => sent(kill_process(Pid::from_child(&self.child), Signal::TERM)),
+        }
+    }
+
+    /// `kill -9`, with all processes that a server has made.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        if self.ended().is_some() {
+            return Ok(());
+        }
+        let (server, below) = (self.pid(), self.below());
+        // The parent first: it would make new ones.
+        let killed = sent(kill_process(server, Signal::KILL));
+        for pid in below {
+            sent(kill_process(pid, Signal::KILL))?;
+        }
+        killed
+    }
+
+    /// Kills the launcher, too. The last resort.
+    pub(super) fn kill_all(&mut self) {
+        let _ = self.kill();
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Stops it in its tracks, with all processes that a server has made.
+    pub(super) fn halt(&mut self) -> io::Result<()> {
+        if self.ended().is_some() {
+            return Ok(());
+        }
+        self.stopped = true;
+        sent(kill_process(self.pid(), Signal::STOP))?;
+        self.below().into_iter().try_for_each(|pid| sent(kill_process(pid, Signal::STOP)))
+    }
+
+    /// Lets it go on.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.stopped) || self.ended().is_some() {
+            return Ok(());
+        }
+        self.below().into_iter().try_for_each(|pid| sent(kill_process(pid, Signal::CONT)))?;
+        sent(kill_process(self.pid(), Signal::CONT))
+    }
+
+    /// The processes that a server has made: PostgreSQL's, one for each connection. proc(5).
+    fn below(&self) -> Vec<Pid> {
+        let Some(server) = self.server else { return Vec::new() };
+        let id = server.as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    }
+}
+
+/// One that is gone by now needs no signal.
+fn sent(outcome: rustix::io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error != rustix::io::Errno::SRCH => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What a process says.
+#[derive(Debug)]
+pub(super) struct Said {
+    from: u64,
+    stdout: Option<std::process::ChildStdout>,
+}
+
+impl Said {
+    /// Waits for the line that a launcher says; none when it ends without it. Blocks.
+    pub(super) fn ready(&mut self) -> Option<Ready> {
+        let mut line = String::new();
+        BufReader::new(self.stdout.take()?).read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Where the log of this run begins.
+    pub(super) fn from(&self) -> u64 {
+        self.from
+    }
+}
+
+/// The last lines of a log behind a position, as one.
+pub(super) fn last(log: &Path, from: u64) -> String {
+    let read = || {
+        let mut file = File::open(log)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(LAST_WORDS))))?;
+        let mut said = Vec::new();
+        file.read_to_end(&mut said)?;
+        Ok::<_, io::Error>(String::from_utf8_lossy(&said).into_owned())
+    };
+    let said = read().unwrap_or_default();
+    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.len() {
+        0 => "nothing".to_owned(),
+        count => lines[count.saturating_sub(LAST_LINES)..].join(" | "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_the_end_of_this_run_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a.log");
+        std::fs::write(&log, "before\n").unwrap();
+        assert_eq!(super::last(&log, 7), "nothing");
+        let lines: String = (0..30).map(|n| format!("line {n}\n")).collect();
+        std::fs::write(&log, format!("before\n{lines}")).unwrap();
+        let said = super::last(&log, 7);
+        assert!(said.starts_with("line 18 | ") && said.ends_with("line 29"), "{said}");
+    }
+}

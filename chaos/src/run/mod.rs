@@ -1,0 +1,142 @@
+//! Runs what the command line asks for.
+
+mod course;
+mod figures;
+mod library;
+mod sampler;
+mod tell;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rand::RngExt as _;
+
+use crate::{
+    audit,
+    cli::{AuditArgs, RunArgs, ScheduleArgs},
+    experiment::{Experiment, ExperimentError, span},
+    history,
+    platform::{PlatformError, program::Program},
+};
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// All that must hold held.
+    Holds,
+    /// A violation, or an expectation that was missed.
+    Violated,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was asked for is not there, or is wrong, or could not be done.
+    #[error("{0}")]
+    Usage(String),
+    /// An experiment that cannot be meant.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The platform under test.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+}
+
+/// `run`
+pub async fn run(args: RunArgs) -> Result<Verdict, Failure> {
+    // What is wrong in the last of them is told before the first begins.
+    let mut experiments = library::meant(&args.experiments)?;
+    for experiment in &mut experiments {
+        if let Some(seconds) = args.seconds {
+            *experiment = experiment.with_length(std::time::Duration::from_secs(seconds))?;
+        }
+        if let Some(engine) = args.engine {
+            *experiment = experiment.on(engine.into())?;
+        }
+    }
+    let named = args.viscount.clone();
+    let found = tokio::task::spawn_blocking(move || Program::find(named.as_deref())).await;
+    let program = Program::ask(&found.map_err(|error| Failure::Usage(error.to_string()))??).await?;
+    let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let folder = args.data.clone().unwrap_or_else(|| folder(&args.experiments.join("-")));
+    let setting = course::Setting {
+        armed: args.defect.map(|defect| format!("defect.{}=return", defect.name())),
+        program,
+        seed,
+        keep: args.keep,
+    };
+    eprintln!("viscount-chaos: seed {seed}, {} experiments, in {}", experiments.len(), folder.display());
+    let mut told = tell::Told::new(&setting);
+    for experiment in &experiments {
+        eprintln!("viscount-chaos: {}: {}", experiment.name, experiment.about);
+        let outcome = course::run(experiment, &setting, &folder.join(&experiment.name)).await;
+        told.add(experiment, outcome);
+        // After each, so that what was found is kept whatever becomes of the next.
+        told.write(&folder)?;
+    }
+    print!("{}", told.table());
+    println!("report: {}", folder.join("report.html").display());
+    told.verdict()
+}
+
+/// A new folder for a run.
+fn folder(name: &str) -> PathBuf {
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%S").to_string();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    Path::new(".viscount/chaos").join(format!("{time}-{name}"))
+}
+
+/// `list`
+pub fn list() -> Result<Verdict, Failure> {
+    for experiment in library::all()? {
+        let quick = if experiment.quick.is_some() { "quick" } else { "" };
+        let length = span::text(experiment.length);
+        println!("{:<22} {length:>5}  {quick:<5}  {}", experiment.name, experiment.about);
+    }
+    Ok(Verdict::Holds)
+}
+
+/// `schedule`
+pub fn schedule(args: &ScheduleArgs) -> Result<Verdict, Failure> {
+    let mut experiment: Experiment = library::one(&args.experiment)?;
+    if args.quick {
+        let Some(scaled) = experiment.scaled_down().transpose()? else {
+            return Err(Failure::Usage(format!("{} is no part of the quick set", experiment.name)));
+        };
+        experiment = scaled;
+    }
+    for step in experiment.schedule(args.seed)? {
+        println!("{:>9.3}  {}", step.at.as_secs_f64(), step.action.words());
+    }
+    Ok(Verdict::Holds)
+}
+
+/// `audit`
+pub fn audit(args: &AuditArgs) -> Result<Verdict, Failure> {
+    let usual = || args.history.with_file_name("dataset.jsonl.gz");
+    let path = args.dataset.clone().unwrap_or_else(usual);
+    let told =
+        |path: &Path, error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let mut data = audit::Dataset::read(&path).map_err(|error| told(&path, &error))?;
+    data.history = history::read(&args.history).map_err(|error| told(&args.history, &error))?;
+    let settle = std::time::Duration::from_secs(args.settle);
+    let violations = audit::check(&data, &audit::Terms { settle, ..audit::Terms::default() });
+    for violation in &violations {
+        println!("{violation}\n");
+    }
+    println!(
+        "{} violations in {} events and {} lines of history",
+        violations.len(),
+        data.events.len(),
+        data.history.len()
+    );
+    Ok(if violations.is_empty() { Verdict::Holds } else { Verdict::Violated })
+}
+
+/// `selftest`
+pub fn selftest() -> Result<Verdict, Failure> {
+    let outcome = crate::selftest::selftest().map_err(|error| Failure::Usage(error.to_string()))?;
+    println!("{outcome}");
+    Ok(if outcome.passed() { Verdict::Holds } else { Verdict::Violated })
+}

@@ -1,0 +1,45 @@
+//! Three brokers, of which one may be killed at any time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chaos::platform::{Part, Plan, Platform};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
+
+use crate::bed::{Shop, block_on, viscount};
+
+#[test]
+fn of_three_brokers_any_one_may_be_killed() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let replicas = BTreeMap::from([("orders".to_owned(), 1), ("inventory".to_owned(), 1)]);
+        let plan = Plan { brokers: 3, durable: true, replicas, ..Plan::new(viscount()) };
+        let platform = Platform::start(plan, folder.path()).await.unwrap();
+        let shop = Shop::open(&platform).await;
+        shop.order().await;
+
+        // Every topic of ours is on all three of them.
+        let brokers = platform.brokers().unwrap();
+        let prefix = platform.topic_prefix().to_owned();
+        let copies = tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer =
+                ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+            let metadata = client.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+            let ours = metadata.topics().iter().filter(|topic| topic.name().starts_with(&prefix));
+            ours.flat_map(|topic| topic.partitions().iter().map(|partition| partition.replicas().len()))
+                .collect::<Vec<_>>()
+        });
+        let copies = copies.await.unwrap();
+        assert!(!copies.is_empty() && copies.iter().all(|copies| *copies == 3), "{copies:?}");
+
+        for broker in platform.resolve("brokers").unwrap() {
+            platform.kill(&broker).await.unwrap();
+            shop.order().await;
+            platform.start_part(&broker).await.unwrap();
+        }
+        assert!(platform.is_running(&Part::new("broker-3")));
+        platform.stop().await.unwrap();
+    });
+}
