@@ -18,3 +18,4 @@ pub mod platform;
 pub mod proxy;
 pub mod report;
 pub mod run;
+pub mod selftest;

@@ -143,6 +143,8 @@ pub struct Replica<S: Service> {
     queue: VecDeque<u64>,
     /// By how many milliseconds its clock is wrong.
     pub skew: i64,
+    /// By how many it was wrong at the most.
+    pub worst: i64,
     /// Its consumers, one for each topic that it listens to.
     pub intakes: Vec<Intake>,
 }
@@ -186,9 +188,9 @@ pub struct Ended<S: Service> {
     pub outcome: Outcome<S::Answer>,
 }
 
-fn replica<S: Service>(skew: i64) -> Replica<S> {
+fn replica<S: Service>(skew: i64, worst: i64) -> Replica<S> {
     let intakes = S::LISTENS.iter().map(|_| Intake::default()).collect();
-    Replica { memory: S::Memory::default(), tasks: Vec::new(), queue: VecDeque::new(), skew, intakes }
+    Replica { memory: S::Memory::default(), tasks: Vec::new(), queue: VecDeque::new(), skew, worst, intakes }
 }
 
 impl<S: Service> Node<S> {
@@ -200,7 +202,7 @@ impl<S: Service> Node<S> {
         }
         Self {
             db: Database::new(S::TOPIC),
-            replicas: (0..REPLICAS).map(|_| replica(0)).collect(),
+            replicas: (0..REPLICAS).map(|_| replica(0, 0)).collect(),
             groups: vec![group; S::LISTENS.len()],
             relay: (0, 0),
             taken: None,
@@ -212,8 +214,8 @@ impl<S: Service> Node<S> {
     /// are dealt out anew.
     pub fn crash(&mut self, at: usize, shared: &mut Shared) {
         shared.note(|| format!("{}-{at} is killed", S::TOPIC.service()));
-        let skew = self.replicas[at].skew;
-        self.replicas[at] = replica(skew);
+        let Replica { skew, worst, .. } = self.replicas[at];
+        self.replicas[at] = replica(skew, worst);
         for group in &mut self.groups {
             for owner in &mut group.owner {
                 if owner.0 == at {
@@ -301,7 +303,7 @@ impl<S: Service> Node<S> {
         if S::work(&event).is_ok_and(|work| work.is_none()) {
             return true;
         }
-        if shared.choices.once_in(120) {
+        if shared.choices.once_in(40) {
             shared.note(|| format!("{} will not be handled by {}", shown(&event), S::TOPIC.service()));
             shared.poisoned.push(event.id);
         }

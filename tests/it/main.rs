@@ -9,6 +9,7 @@ mod contention;
 #[cfg(feature = "kafka")]
 mod coordination;
 mod demo;
+mod dev;
 mod dlq;
 mod documents;
 mod events;

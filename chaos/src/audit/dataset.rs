@@ -100,7 +100,7 @@ pub struct Event {
 pub struct TopicShape {
     /// Which.
     pub topic: Topic,
-    /// How many partitions it has.
+    /// How many partitions it has; 0 when there is no such topic.
     pub partitions: i32,
 }
 

@@ -18,15 +18,16 @@ const SLACK: SignedDuration = SignedDuration::from_secs(1);
 pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     accepted(facts, found);
     let Some(collected) = data.collected_at else { return };
-    let ended = terms.load_ended.or_else(|| last_placed(facts));
+    let ended = load_ended(facts, terms);
     for (id, order) in &facts.orders {
         late(*id, order, ended, collected, terms, found);
     }
 }
 
-/// When the last order was placed, as far as clients saw.
-fn last_placed(facts: &Facts<'_>) -> Option<Timestamp> {
-    facts.history.placed.values().flatten().map(|operation| operation.ended).max()
+/// When the load ended: as the terms say, or when the last order was placed, as far as clients saw.
+pub(super) fn load_ended(facts: &Facts<'_>, terms: &Terms) -> Option<Timestamp> {
+    let placed = facts.history.placed.values().flatten();
+    terms.load_ended.or_else(|| placed.map(|operation| operation.ended).max())
 }
 
 /// An accepted order has events at all.

@@ -199,11 +199,10 @@ impl Findings {
         for (promise, found) in self.found {
             for Finding { order, what, mut events, mut history } in found {
                 if let Some(order) = order {
-                    for service in [Topic::Orders, Topic::Inventory, Topic::Payments] {
-                        events.extend(facts.stream(service, order));
-                    }
+                    events.extend(Topic::ALL.into_iter().flat_map(|service| facts.stream(service, order)));
                     history.extend(facts.lines_about(order));
                 }
+                let order = order.filter(|id| !facts.is_no_order(*id));
                 let mut events: Vec<EventRef> =
                     events.into_iter().filter_map(|at| data.events.get(at)).map(named).collect();
                 // By service, and each service's in the order of its log.

@@ -9,7 +9,7 @@ use viscount_contracts::Topic;
 use super::{
     dataset::Dataset,
     facts::Facts,
-    verdict::{Finding, Findings, Promise, wrong},
+    verdict::{Findings, Promise, wrong},
 };
 
 pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
@@ -27,7 +27,7 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
 }
 
 fn one(data: &Dataset, service: Topic, stream: Uuid, events: &[usize], found: &mut Findings) {
-    let named = |what: String| about(service, stream, wrong(what));
+    let named = |what: String| wrong(what).order(stream);
     let mut expected = 1;
     for (place, at) in events.iter().enumerate() {
         let version = data.events[*at].version;
@@ -45,14 +45,6 @@ fn one(data: &Dataset, service: Topic, stream: Uuid, events: &[usize], found: &m
         };
         found.add(Promise::I5, finding.events([*at]));
         expected = expected.max(version + 1);
-    }
-}
-
-/// Streams of these services are orders.
-fn about(service: Topic, stream: Uuid, finding: Finding) -> Finding {
-    match service {
-        Topic::Orders | Topic::Payments | Topic::Inventory => finding.order(stream),
-        Topic::Catalog | Topic::Identity | Topic::Coordination => finding,
     }
 }
 

@@ -7,18 +7,12 @@ mod databases;
 mod rows;
 mod topics;
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, BufRead, BufReader},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 
 use super::dataset::Dataset;
-use crate::history::Line;
+use crate::history::{self, HistoryError};
 
 /// Where an audit reads.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +23,7 @@ pub struct Sources {
     pub brokers: Option<String>,
     /// What stands before the names of topics.
     pub topic_prefix: String,
-    /// The clients' history: [`Line`]s as JSON, one per line. None is an empty one.
+    /// The clients' history: [`history::Line`]s as JSON, one per line. None is an empty one.
     pub history: Option<PathBuf>,
 }
 
@@ -79,24 +73,9 @@ pub enum CollectError {
         /// What is wrong.
         problem: String,
     },
-    /// The history's file.
-    #[error("the history {path:?}: {error}")]
-    History {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong.
-        error: io::Error,
-    },
-    /// A line of the history.
-    #[error("line {line} of the history {path:?}: {error}")]
-    HistoryLine {
-        /// Where.
-        path: PathBuf,
-        /// Which, from 1.
-        line: usize,
-        /// What is wrong.
-        error: serde_json::Error,
-    },
+    /// The clients' history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Nobody waits for it any more.
     #[error("the reading of the topics broke off")]
     BrokenOff,
@@ -117,30 +96,9 @@ pub async fn collect(sources: &Sources) -> Result<Dataset, CollectError> {
             databases::heads_again(database, url, &mut data).await?;
         }
     }
-    data.history = history(sources)?;
+    if let Some(path) = &sources.history {
+        data.history = history::read(path)?;
+    }
     data.collected_at = Some(Timestamp::now());
     Ok(data)
-}
-
-/// The clients' history. A last line without an end was being written when the rig was killed: it is left out.
-fn history(sources: &Sources) -> Result<Vec<Line>, CollectError> {
-    let Some(path) = &sources.history else { return Ok(Vec::new()) };
-    let broken = |error| CollectError::History { path: path.clone(), error };
-    let mut source = BufReader::new(File::open(path).map_err(broken)?);
-    let (mut lines, mut text) = (Vec::new(), String::new());
-    for number in 1.. {
-        text.clear();
-        if source.read_line(&mut text).map_err(broken)? == 0 {
-            break;
-        }
-        match serde_json::from_str(&text) {
-            Ok(line) => lines.push(line),
-            Err(_) if !text.ends_with('\n') => break,
-            Err(_) if text.trim().is_empty() => {}
-            Err(error) => {
-                return Err(CollectError::HistoryLine { path: path.clone(), line: number, error });
-            }
-        }
-    }
-    Ok(lines)
 }

@@ -38,9 +38,8 @@ pub fn read(brokers: &str, prefix: &str) -> Result<Topics, CollectError> {
         let name = format!("{prefix}{}", topic.name());
         let broken = |problem: String| CollectError::Topic { topic: name.clone(), problem };
         let partitions = one(brokers, &name, topic, &mut topics.records).map_err(broken)?;
-        if partitions > 0 {
-            topics.shapes.push(TopicShape { topic, partitions });
-        }
+        // One that is not there is one on which every event is missing.
+        topics.shapes.push(TopicShape { topic, partitions });
     }
     topics.records.sort_by_key(|record| (record.topic, record.partition, record.offset));
     Ok(topics)

@@ -82,6 +82,13 @@ impl<'a> Facts<'a> {
         self.streams.iter().map(|((service, stream), events)| (*service, *stream, events.as_slice()))
     }
 
+    /// True for what is known to be something else than an order: a product, a user, an instance.
+    pub fn is_no_order(&self, id: Uuid) -> bool {
+        [Topic::Catalog, Topic::Identity, Topic::Coordination]
+            .into_iter()
+            .any(|service| self.streams.contains_key(&(service, id)))
+    }
+
     /// The numbers of the lines of the history that are about an order.
     pub fn lines_about(&self, order: Uuid) -> impl Iterator<Item = u64> + '_ {
         self.history.about.get(&order).into_iter().flatten().copied()

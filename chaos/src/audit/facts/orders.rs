@@ -170,7 +170,6 @@ impl Order {
                     reason["detail"] = rejected.detail.into();
                 }
                 if !rejected.short_lines.is_empty() {
-                    let short = |line: &proto::ShortLine| json!({ "product_id": line.product_id, "wanted": line.wanted, "available": line.available });
                     reason["lines"] = rejected.short_lines.iter().map(short).collect();
                 }
                 self.reason = Some(reason.clone());
@@ -252,6 +251,11 @@ impl Order {
     pub fn money(&self, amount: i64) -> Value {
         json!({ "amount": amount, "currency": self.currency })
     }
+}
+
+/// A line of which there was not enough, as clients see it.
+fn short(line: &proto::ShortLine) -> Value {
+    json!({ "product_id": line.product_id, "wanted": line.wanted, "available": line.available })
 }
 
 /// A line as clients see it.

@@ -9,6 +9,7 @@ use super::order_of;
 use crate::audit::{
     dataset::{ChargeRow, Dataset},
     facts::{Facts, Payment},
+    finality::load_ended,
     verdict::{Findings, Promise, Terms, wrong},
 };
 
@@ -48,7 +49,7 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mu
         }
     }
     returned(data, facts, &open, found);
-    questions(data, terms, found);
+    questions(data, facts, terms, found);
 }
 
 /// One idempotency key, one charge or refund.
@@ -139,11 +140,13 @@ fn returned(data: &Dataset, facts: &Facts<'_>, open: &HashSet<Uuid>, found: &mut
     }
 }
 
-/// What the provider has not answered is answered in time.
-fn questions(data: &Dataset, terms: &Terms, found: &mut Findings) {
+/// What the provider has not answered is answered in time, counted from the end of the load.
+fn questions(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     let (Some(now), Ok(settle)) = (data.collected_at, SignedDuration::try_from(terms.settle)) else { return };
+    let ended = load_ended(facts, terms);
     for call in &data.open_calls {
-        let age = now.duration_since(call.opened_at);
+        let since = ended.map_or(call.opened_at, |ended| ended.max(call.opened_at));
+        let age = now.duration_since(since);
         if age > settle && !terms.clocks_moved {
             let what = format!("the provider has not answered its {} for {} s", call.kind, age.as_secs());
             found.add(Promise::I3, wrong(what).order(call.order));
