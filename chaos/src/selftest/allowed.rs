@@ -119,10 +119,15 @@ fn an_order_may_wait_as_long_as_it_has_time() {
     let mut data = good().unwrap();
     let done = first::<OrderCompleted>(&data).unwrap();
     let order = data.events[done].stream;
-    data.events.retain(|event| !(event.stream == order && event.version > 2 && event.service == Topic::Orders));
+    data.events
+        .retain(|event| !(event.stream == order && event.version > 2 && event.service == Topic::Orders));
     let ended = data.collected_at;
     data.collected_at = ended.map(|ended| ended + SignedDuration::from_secs(30));
     let late = |terms: &Terms| check(&data, terms).iter().any(|found| found.promise == Promise::I2);
     assert!(!late(&Terms { load_ended: ended, ..Terms::default() }));
-    assert!(late(&Terms { load_ended: ended, settle: std::time::Duration::from_secs(20), ..Terms::default() }));
+    assert!(late(&Terms {
+        load_ended: ended,
+        settle: std::time::Duration::from_secs(20),
+        ..Terms::default()
+    }));
 }
