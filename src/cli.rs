@@ -258,7 +258,7 @@ pub struct ReplayArgs {
 pub enum ActorsCommand {
     /// Show the supervision trees.
     Tree {
-        /// Only this service's: orders, inventory, payments, catalog, identity.
+        /// Only this service's: orders, inventory, payments, catalog, identity, coordination.
         #[arg(long)]
         service: Option<String>,
         /// As the services answer it.

@@ -17,8 +17,6 @@ impl World {
     pub fn calm_down(&mut self) {
         self.shared.choices.calm();
         self.shared.poisoned.clear();
-        // Everybody who has watched an order looks whether something came since.
-        self.streams.watchers.iter_mut().for_each(|watcher| watcher.over = false);
         self.shared.note(|| "faults cease".to_owned());
         if self.alone {
             // Nobody else answers for hours: the deadlines have to end every order.
@@ -35,6 +33,7 @@ impl World {
         for round in 0..ROUNDS.0 + ROUNDS.1 {
             self.settle(false);
             if self.shared.violation.is_some() || (round > 2 && self.is_at_rest()) {
+                self.look_back();
                 return;
             }
             self.pass(if round < ROUNDS.0 { 60_000 } else { 600_000 });
@@ -120,6 +119,13 @@ impl World {
             }
         }
         moved
+    }
+
+    /// Everybody who has watched an order looks whether something came since: a stream ends when its order has settled,
+    /// and a payment that comes to light later wakes the order once more.
+    fn look_back(&mut self) {
+        self.streams.watchers.iter_mut().for_each(|watcher| watcher.over = false);
+        while self.look_on() {}
     }
 
     fn is_at_rest(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Runs: episodes of a few hundred faulty steps, each in a world of its own, and then calm until everything rests.
+//! Runs: episodes of some hundred faulty steps, each in a world of its own, and then calm until everything rests.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Steps of one episode before faults cease.
-pub const EPISODE: u64 = 600;
+pub const EPISODE: u64 = 1_500;
 
 /// How an episode went.
 #[derive(Debug)]

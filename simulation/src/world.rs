@@ -25,7 +25,7 @@ const KINDS: &[(&str, u32)] = &[
     ("publish", 12),
     ("save place", 6),
     ("save relay", 4),
-    ("client", 4),
+    ("client", 3),
     ("time", 3),
     ("deadlines", 3),
     ("chase", 3),
@@ -38,7 +38,7 @@ const KINDS: &[(&str, u32)] = &[
     ("goods", 1),
     ("crash", 1),
     ("relay lost", 1),
-    ("rebalance", 1),
+    ("rebalance", 2),
     ("skew", 1),
 ];
 /// How often another step is looked for when one cannot be made.
@@ -46,7 +46,9 @@ const TRIES: usize = 64;
 /// By how many milliseconds a clock may be wrong.
 const SKEWS: [i64; 5] = [0, 1_000, -1_000, 600_000, -600_000];
 /// How many milliseconds may pass at once.
-const SPANS: [i64; 6] = [100, 1_000, 5_000, 30_000, 300_000, 1_200_000];
+const SPANS: [i64; 12] = [100, 10, 100, 200, 500, 1_000, 1_000, 2_000, 2_000, 5_000, 10_000, 30_000];
+/// How many may pass now and then: enough for a deadline, or nearly.
+const LONG_SPANS: [i64; 3] = [300_000, 900_000, 1_200_000];
 
 /// See the module.
 #[derive(Debug)]
@@ -72,9 +74,9 @@ impl World {
     pub fn new(choices: Choices, defect: Option<Defect>, traced: bool) -> Self {
         let mut shared = Shared::new(choices, defect, traced);
         shared.choices.begin();
-        let alone = shared.choices.pick(2) == 1;
+        let alone = shared.choices.once_in(4);
         let mut inventory = Node::new();
-        for _ in 0..4 {
+        for _ in 0..8 {
             client::deliver(&mut inventory, &mut shared);
         }
         shared.choices.end();
@@ -113,7 +115,9 @@ impl World {
         let shared = &mut self.shared;
         match KINDS[kind % KINDS.len()].0 {
             "time" => {
-                let span = SPANS[shared.choices.pick(SPANS.len())];
+                let long = shared.choices.once_in(80);
+                let spans = if long { LONG_SPANS.as_slice() } else { SPANS.as_slice() };
+                let span = spans[shared.choices.pick(spans.len())];
                 self.pass(span)
             }
             "client" => self.clients.act(&mut self.orders, shared),
@@ -215,6 +219,14 @@ impl World {
         }
         let Some(overdue) = self.orders.db.tables.due(self.shared.clock(0), 20) else { return false };
         for (order, status) in overdue {
+            // No clock can be trusted further than it can be wrong.
+            let wrong = self.orders.replicas.iter().map(|replica| replica.worst).max().unwrap_or_default();
+            let early = self.orders.db.tables.rows.get(&order).map_or(0, |row| row.early(self.shared.now));
+            if early > wrong {
+                self.shared.violate(format!(
+                    "an order is overdue {early} ms early, and clocks were wrong by {wrong} ms"
+                ));
+            }
             self.shared
                 .note(|| format!("order {} has waited long enough", crate::shared::number(order.uuid())));
             let command = viscount_orders::domain::Command::Expire { status };
@@ -320,6 +332,7 @@ fn serve<S: Service>(node: &mut Node<S>, name: &str, shared: &mut Shared) -> (us
             let skew = SKEWS[shared.choices.pick(SKEWS.len())];
             shared.note(|| format!("the clock of {}-{at} is wrong by {skew} ms", S::TOPIC.service()));
             node.replicas[at].skew = skew;
+            node.replicas[at].worst = node.replicas[at].worst.max(skew.abs());
             true
         }
         "crash" => {

@@ -1,6 +1,6 @@
 //! The API's own description, as the gateway serves it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -43,6 +43,30 @@ fn the_merged_openapi_document_is_whole() {
         }
         assert!(missing.is_empty(), "{missing:#?}");
         assert!(document["paths"].as_object().unwrap().len() >= 25);
+    });
+}
+
+/// A name in the merged document means one thing, whichever service says it.
+#[test]
+fn no_two_services_have_different_things_under_one_name() {
+    block_on(async {
+        let platform = Platform::start().await;
+        let mut known: BTreeMap<String, (&str, Value)> = BTreeMap::new();
+        let mut twice = Vec::new();
+        for service in ["orders", "inventory", "payments", "catalog", "identity", "coordination"] {
+            let url = format!("{}/openapi.json", platform.service(service));
+            let document: Value = platform.http.get(url).send().await.unwrap().json().await.unwrap();
+            for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+                let (first, was) = known.entry(name.clone()).or_insert_with(|| (service, schema.clone()));
+                if was != schema {
+                    twice.push(format!("{name}: {first} and {service}"));
+                }
+            }
+        }
+        assert!(twice.is_empty(), "{twice:#?}");
+        for name in ["View", "Told", "Why", "Moment", "State", "What"] {
+            assert!(!known.contains_key(name), "{name} says nothing by itself");
+        }
     });
 }
 

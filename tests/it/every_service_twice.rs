@@ -18,7 +18,7 @@ use crate::{
     processes::{Process, Processes, thing},
 };
 
-const SERVICES: [&str; 5] = ["identity", "catalog", "inventory", "orders", "payments"];
+const SERVICES: [&str; 6] = ["identity", "catalog", "inventory", "orders", "payments", "coordination"];
 const CUSTOMERS: usize = 20;
 const ORDERS_EACH: usize = 10;
 /// How many processes are no service's replica; they come first.
@@ -29,7 +29,7 @@ const PASSWORD: &str = "a long enough password";
 struct Twice {
     processes: Processes,
     /// Of each service, in the order of [`SERVICES`].
-    ports: [[u16; 2]; 5],
+    ports: [[u16; 2]; SERVICES.len()],
     common: Vec<(&'static str, String)>,
     running: Vec<Option<Process>>,
 }
@@ -45,7 +45,8 @@ impl Drop for Twice {
 impl Twice {
     async fn start(database: &str) -> Self {
         let processes = Processes::new(database, &test_brokers().await);
-        let ports: [[u16; 2]; 5] = std::array::from_fn(|_| std::array::from_fn(|_| free_port().unwrap()));
+        let ports: [[u16; 2]; SERVICES.len()] =
+            std::array::from_fn(|_| std::array::from_fn(|_| free_port().unwrap()));
         let simulator = free_port().unwrap();
         let gateway = processes.url.clone();
         // Through the gateway, which finds the replica that is there.
@@ -57,8 +58,7 @@ impl Twice {
         ];
         let mut twice = Self { processes, ports, common, running: Vec::new() };
         let mut door = twice.common.clone();
-        let upstreams = ["IDENTITY", "CATALOG", "INVENTORY", "ORDERS", "PAYMENTS"];
-        let upstreams = upstreams.map(|service| format!("GATEWAY_UPSTREAM_{service}"));
+        let upstreams = SERVICES.map(|service| format!("GATEWAY_UPSTREAM_{}", service.to_uppercase()));
         for (variable, [one, two]) in upstreams.iter().zip(ports) {
             door.push((variable, format!("127.0.0.1:{one},127.0.0.1:{two}")));
         }
@@ -79,6 +79,11 @@ impl Twice {
     fn replica(&self, service: usize, replica: usize) -> Process {
         let name = SERVICES[service];
         let mut variables = self.common.clone();
+        // The first replicas are on the list by the first replica of coordination, the second ones by the second.
+        let [.., coordination] = self.ports;
+        let coordination = format!("http://127.0.0.1:{}", coordination[replica]);
+        variables.push(("VISCOUNT_COORDINATION_URL", coordination));
+        variables.push(("VISCOUNT_COORDINATION_LEASE", "5s".to_owned()));
         let port = format!("{}_PORT", name.to_uppercase());
         variables.push((&port, self.ports[service][replica].to_string()));
         self.processes.start(&format!("{name}-{replica}"), &[name], &variables)
@@ -163,6 +168,28 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
             }
         }
 
+        // Settings and locks that one replica of coordination was told, at the other.
+        let at = |replica, path: &str| twice.at("coordination", replica, path);
+        let settings = json!({"settings": {"log_filter": "info"}});
+        let set =
+            processes.http.put(at(0, "/v1/config/catalog")).bearer_auth(&admin).header("If-None-Match", "*");
+        let (status, said) = twice.asked(set.json(&settings)).await;
+        assert_eq!(status, StatusCode::OK, "{said}");
+        let (_, said) =
+            twice.asked(processes.http.get(at(1, "/v1/config/catalog")).bearer_auth(&admin)).await;
+        assert_eq!(
+            (&said["version"], &said["settings"]["log_filter"]),
+            (&json!(1), &json!("info")),
+            "{said}"
+        );
+        for (replica, owner, wanted) in
+            [(0, "one", StatusCode::CREATED), (1, "another", StatusCode::CONFLICT)]
+        {
+            let lock = processes.http.post(at(replica, "/v1/locks/nightly")).bearer_auth(&admin);
+            let (status, said) = twice.asked(lock.json(&json!({"owner": owner, "ttl_seconds": 60}))).await;
+            assert_eq!(status, wanted, "{said}");
+        }
+
         // Orders through the gateway, while one replica of each service is killed and comes back.
         let mut running = std::mem::take(&mut twice.running);
         let (twice, processes, bought, taken) = (&twice, &twice.processes, &product, &Cell::new(0));
@@ -192,9 +219,9 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
         let (placed, ()) = tokio::join!(shopping, killing);
         let placed: Vec<_> = placed.into_iter().flatten().collect();
         assert_eq!(placed.len(), CUSTOMERS * ORDERS_EACH);
-        for (order, user) in placed {
+        for (id, user) in placed {
             let order = eventually("an order to be final", || async {
-                let url = format!("{}/v1/orders/{order}", processes.url);
+                let url = format!("{}/v1/orders/{id}", processes.url);
                 let answer = processes.http.get(url).bearer_auth(user).send().await.ok()?;
                 let order: Value = answer.json().await.ok()?;
                 let on_its_way = ["created", "validated", "paid"].contains(&order["status"].as_str()?);
@@ -202,7 +229,28 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
             });
             let order = order.await;
             assert_eq!(order["status"], "completed", "{order} {}", processes.said());
+            // The view of orders has followed, at both replicas of coordination.
+            for replica in 0..2 {
+                let url = twice.at("coordination", replica, &format!("/v1/workflows/{id}"));
+                eventually("a finished workflow", || async {
+                    let answer = processes.http.get(&url).bearer_auth(&admin).send().await.ok()?;
+                    (answer.json::<Value>().await.ok()?["state"] == "finished").then_some(())
+                })
+                .await;
+            }
         }
+        // Everybody is on the list, the replicas that were started anew as well.
+        eventually("all instances, and healthy", || async {
+            let url = twice.at("coordination", 1, "/v1/services?limit=200");
+            let page: Value =
+                processes.http.get(url).bearer_auth(&admin).send().await.ok()?.json().await.ok()?;
+            let items = page["items"].as_array()?;
+            let healthy = |name: &&str| {
+                items.iter().filter(|one| one["service"] == **name && one["health"] == "healthy").count() >= 2
+            };
+            SERVICES.iter().all(healthy).then_some(())
+        })
+        .await;
         // Among other things, the provider's ledger: one charge for each order.
         let said = processes.audit().await;
         println!("{said}");

@@ -9,6 +9,7 @@ mod contention;
 #[cfg(feature = "kafka")]
 mod coordination;
 mod demo;
+mod dev;
 mod dlq;
 mod documents;
 mod events;
@@ -26,6 +27,7 @@ mod processes;
 mod registry;
 #[cfg(feature = "kafka")]
 mod replicas;
+mod screen;
 mod sockets;
 mod streams;
 mod supervision;

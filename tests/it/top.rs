@@ -9,7 +9,10 @@ use std::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::platform::{Platform, basket, block_on, eventually, viscount};
+use crate::{
+    platform::{Platform, basket, block_on, eventually, viscount},
+    screen,
+};
 
 /// Takes the terminal over, and gives it back.
 const ENTER: &str = "\u{1b}[?1049h";
@@ -138,6 +141,15 @@ impl Typed {
         eventually(text, || async { self.shown().contains(text).then_some(()) }).await;
     }
 
+    /// Waits until this is on the screen, and gives the screen.
+    async fn until_on_screen(&self, text: &str) -> String {
+        eventually(text, || async {
+            let screen = screen::of(&self.shown(), 100, 30);
+            screen.contains(text).then_some(screen)
+        })
+        .await
+    }
+
     fn number_after(&self, word: &str) -> i32 {
         let shown = self.shown();
         let behind = shown.rsplit(&format!("{word} ")).next().unwrap();
@@ -197,5 +209,49 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
             top.until_shown("done .").await;
             top.assert_given_back();
         }
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_order_that_hangs_is_listed_and_its_cause_told() {
+    block_on(async {
+        let platform = Platform::start_with([("COORDINATION_STUCK_AFTER", "2s".to_owned())]).await;
+        let (admin, buyer) = (platform.token("admin").await, platform.token("customer").await);
+        let product = platform.product(&admin, 1_000).await;
+        let mut inventory = platform.database("inventory", "inventory_db").await;
+        let mut sql = async |statement: &'static str| {
+            sqlx::query(statement).execute(&mut inventory).await.unwrap();
+        };
+        sql("alter table reservations add constraint unwanted check (state <> 'held') not valid").await;
+        let mut orders = Vec::new();
+        for _ in 0..3 {
+            let key = Uuid::now_v7().to_string();
+            let order = platform.post("/v1/orders", &buyer, &key, &basket(&product, 1)).await.unwrap();
+            orders.push(order.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned());
+        }
+        let mut top = Typed::top(&platform);
+        let listed = top.until_on_screen("orders not finished (3)").await;
+        println!("{listed}");
+        for order in &orders {
+            assert!(listed.contains(&order[28..]), "{order} is not in:\n{listed}");
+        }
+        assert!(listed.contains("stock_reservation"), "{listed}");
+        // The oldest is the first.
+        top.press("4\r");
+        top.until_on_screen(&format!("why {}", orders[0])).await;
+        let why = top.until_on_screen("consumer_lag: inventory").await;
+        println!("{why}");
+        assert!(why.contains("status created, not finished"), "{why}");
+        assert!(why.contains("waits for inventory to reserve its lines, for "), "{why}");
+        assert!(why.contains("OrderCreated"), "{why}");
+        top.press("q");
+        sql("alter table reservations drop constraint unwanted").await;
+        let done = top.until_on_screen("all are finished").await;
+        println!("{done}");
+        assert!(!done.contains(&orders[0][28..]), "{done}");
+        top.press("q");
+        top.until_shown("done .").await;
+        assert_eq!(top.number_after("code"), 0, "{}", top.shown());
     });
 }

@@ -79,6 +79,8 @@ pub struct Quick {
     pub repeat: Option<u32>,
     /// Fields of `[load]` that differ.
     pub load: toml::Table,
+    /// Expectations of the whole that say nothing in so short a time, or on a machine that is busy with other things.
+    pub without: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +108,8 @@ struct QuickTable {
     repeat: Option<u32>,
     #[serde(default)]
     load: toml::Table,
+    #[serde(default)]
+    without: Vec<String>,
 }
 
 /// Reads the file; what it says may still be impossible.
@@ -142,6 +146,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<Experiment, ExperimentErr
             settle: quick.settle.map(Duration::from_secs),
             repeat: quick.repeat,
             load: quick.load,
+            without: quick.without,
         }),
         platform: file.platform,
         load,
@@ -169,6 +174,10 @@ impl Quick {
         scaled.length = self.length;
         scaled.settle = self.settle.unwrap_or(experiment.settle);
         scaled.quick = None;
+        let holds = &mut scaled.holds;
+        if let Some(unknown) = self.without.iter().find(|name| !holds.without(name)) {
+            return Err(experiment.error("quick", format!("`without`: `{unknown}` is not expected anyhow")));
+        }
         scaled.written_load.extend(self.load.clone());
         scaled.load = clients(&experiment.name, &scaled.written_load)?;
         for fault in &mut scaled.faults {

@@ -162,6 +162,13 @@ impl Holds {
         Ok(Self(holds))
     }
 
+    /// Takes an expectation away; `false` when it was not there.
+    pub(super) fn without(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(known, _)| known.name != name);
+        self.0.len() < before
+    }
+
     /// The names of what must hold.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.iter().map(|(known, _)| known.name)

@@ -248,7 +248,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         (
             "do = 'kill'\nparts = ['ordres']",
             "fault 1 (kill)",
-            "there is no part ordres; there are: all, broker, broker-1",
+            "there is no part ordres; there are: broker, broker-1",
         ),
         ("do = 'kill'\nparts = ['orders-3']", "fault 1 (kill)", "there is no part orders-3"),
         ("do = 'kill'\nparts = ['orders']\nfor = '1s'", "fault 1 (kill)", "`for` does not go with kill"),

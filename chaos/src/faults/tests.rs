@@ -143,7 +143,7 @@ async fn each_step_happens_in_its_time_and_is_undone_in_its_time() {
         step(2, Action::Weather { link: "postgres".into(), weather: Weather::BlackHole, hold: seconds(10) }),
         step(3, Action::Pause { part: "orders-2".into(), hold: seconds(4) }),
         step(5, Action::Cut { link: "gateway-1".into() }),
-        step(6, Action::Provider { provider, hold: seconds(2) }),
+        step(6, Action::Provider { provider, hold: seconds(5) }),
         step(
             8,
             Action::Faults { service: "orders".into(), fault: json!({"kind": "panic"}), hold: seconds(1) },
@@ -168,8 +168,8 @@ async fn each_step_happens_in_its_time_and_is_undone_in_its_time() {
             "6 provider down",
             "7 resume orders-2",
             "8 fault orders chaos-0-8000 set",
-            "8 provider well",
             "9 fault orders chaos-0-8000 gone",
+            "11 provider well",
             "12 weather postgres Clear",
             "14 clock orders-1 -600",
             "15 refuse orders true",

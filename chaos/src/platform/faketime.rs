@@ -4,18 +4,21 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where Debian keeps it.
+/// Where distributions keep it.
 const PLACES: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib64/faketime/libfaketime.so.1",
-    "/usr/lib/faketime/libfaketime.so.1",
+    "/usr/lib/x86_64-linux-gnu/faketime",
+    "/usr/lib/aarch64-linux-gnu/faketime",
+    "/usr/lib64/faketime",
+    "/usr/lib/faketime",
 ];
+/// The one for programs with many threads first.
+const NAMES: [&str; 2] = ["libfaketimeMT.so.1", "libfaketime.so.1"];
 
 /// The library, where it is installed.
 pub fn library() -> Option<PathBuf> {
     let named = std::env::var_os("VISCOUNT_FAKETIME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    named.or_else(|| PLACES.map(PathBuf::from).into_iter().find(|place| place.is_file()))
+    let installed = || PLACES.iter().flat_map(|place| NAMES.map(|name| Path::new(place).join(name)));
+    named.or_else(|| installed().find(|library| library.is_file()))
 }
 
 /// What a process has to be told so that its wall clock is as wrong as the file says, such as `+600` or `-10m`, and may be

@@ -265,11 +265,39 @@ impl Evidence<'_> {
         pairs.map(|two| two[1].calls as f64).max_by(f64::total_cmp)
     }
 
-    /// The pieces sold in the round that is furthest from the others.
+    /// The pieces sold of a product of which more was wanted than there was: of the one that is furthest from selling what
+    /// there was.
     fn sold(&self) -> Option<f64> {
-        let wanted = self.load.rounds.first()?.completed;
-        let worst = self.load.rounds.iter().max_by_key(|round| round.completed.abs_diff(wanted))?;
-        Some(f64::from(worst.completed))
+        #[derive(Default)]
+        struct Pieces {
+            received: i64,
+            wanted: i64,
+            sold: i64,
+        }
+        let mut products: BTreeMap<Uuid, Pieces> = BTreeMap::new();
+        for movement in &self.data.movements {
+            let pieces = products.entry(movement.product).or_default();
+            match movement.kind.as_str() {
+                "receipt" => pieces.received += movement.on_hand,
+                "sell" => pieces.sold -= movement.on_hand,
+                _ => {}
+            }
+        }
+        let mut asked = BTreeMap::new();
+        for operation in self.operations() {
+            if let (Call::PlaceOrder { key, lines, .. }, Outcome::Ok { .. }) =
+                (&operation.call, &operation.outcome)
+            {
+                asked.insert(key, lines);
+            }
+        }
+        for line in asked.into_values().flatten() {
+            products.entry(line.product).or_default().wanted += i64::from(line.quantity);
+        }
+        let contended =
+            products.values().filter(|pieces| pieces.wanted > pieces.received && pieces.received > 0);
+        let worst = contended.max_by_key(|pieces| pieces.sold.abs_diff(pieces.received))?;
+        Some(worst.sold as f64)
     }
 
     fn same_answer(&self) -> Option<bool> {

@@ -6,3 +6,4 @@ mod cleaning;
 mod life;
 mod refusals;
 mod several;
+mod volume;

@@ -31,6 +31,7 @@ pub use unreadable::UnreadableMessage;
 /// What becomes of an event that was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DeadLetterState)]
 pub enum State {
     /// Given up. It waits for somebody to decide.
     Dead,

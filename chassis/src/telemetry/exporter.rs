@@ -25,10 +25,11 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanExporter, SpanLimits,
 };
 use parking_lot::Mutex;
+use reqwest::Client;
 use tokio::runtime::{self, Runtime};
 
 use super::ids::Ids;
-use super::post::{LONGEST_PAUSE, Post};
+use super::post::{self, Post};
 use super::processor::KeepFailures;
 use super::sampler::RecordAll;
 use super::traces::{self, TracesConfig};
@@ -100,7 +101,7 @@ impl Drop for Exporter {
 /// Hands each service's spans to an exporter of its own, and counts what becomes of them.
 struct ByService {
     config: TracesConfig,
-    post: Post,
+    http: Client,
     whole: Option<StringValue>,
     resource: Resource,
     /// Spans in the queue. What is handed over here has left it.
@@ -119,15 +120,15 @@ struct Service {
 
 impl ByService {
     fn new(config: TracesConfig, waiting: Arc<AtomicUsize>) -> Result<Self, String> {
-        let post = Post::new(&config)?;
+        let http = post::client(&config)?;
         // What is wrong with the variables that the exporter reads by itself is told now.
-        otlp(&config, Arc::new(post.clone())).map_err(|error| error.to_string())?;
+        otlp(&config, Arc::new(Post::new(http.clone()))).map_err(|error| error.to_string())?;
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         Ok(ByService {
             whole: config.service.clone().map(StringValue::from),
             config,
-            post,
+            http,
             resource: Resource::builder_empty().build(),
             waiting,
             services: Mutex::default(),
@@ -141,7 +142,7 @@ impl ByService {
         if let Some(known) = services.iter().find(|known| known.name == name) {
             return Ok(known.clone());
         }
-        let post = Arc::new(self.post.clone());
+        let post = Arc::new(Post::new(self.http.clone()));
         let mut exporter = otlp(&self.config, post.clone())?;
         exporter.set_resource(&resource::of_service(&self.resource, name.clone()));
         let new = Arc::new(Service { name, exporter, post });
@@ -154,13 +155,13 @@ impl ByService {
         let Ok(service) = self.service(service) else { return self.dropped("refused", count) };
         match service.exporter.export(spans).await {
             Ok(()) => {
-                let rejected = service.post.rejected().min(count);
+                let rejected = service.post.latest().rejected.min(count);
                 counter!(TRACES_EXPORTED_TOTAL).increment(count - rejected);
                 if rejected > 0 {
                     self.dropped("rejected", rejected);
                 }
             }
-            Err(_) => self.dropped(service.post.reason(), count),
+            Err(_) => self.dropped(service.post.latest().reason, count),
         }
     }
 
@@ -177,8 +178,7 @@ fn otlp(config: &TracesConfig, post: Arc<Post>) -> Result<Otlp, ExporterBuildErr
     let retry = RetryPolicy::recommended()
         .with_max_retries(TRIES - 1)
         .with_initial_delay(PAUSE)
-        .with_max_jitter(PAUSE)
-        .with_max_delay(LONGEST_PAUSE);
+        .with_max_jitter(PAUSE);
     Otlp::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

@@ -34,22 +34,16 @@ pub(super) fn by_service(
 ) -> Vec<(StringValue, Vec<SpanData>)> {
     let mut services: Vec<(StringValue, Vec<SpanData>)> = Vec::new();
     for mut span in spans {
-        let own = take_service(&mut span.attributes);
-        let service = whole.cloned().or(own).unwrap_or_else(|| "unknown_service".into());
+        let own = (!span.attributes.is_empty()).then(|| span.attributes.remove(0).value);
+        let service = match (whole, own) {
+            (Some(whole), _) => whole.clone(),
+            (None, Some(Value::String(own))) => own,
+            _ => "unknown_service".into(),
+        };
         match services.iter_mut().find(|(known, _)| *known == service) {
             Some((_, spans)) => spans.push(span),
             None => services.push((service, vec![span])),
         }
     }
     services
-}
-
-fn take_service(attributes: &mut Vec<KeyValue>) -> Option<StringValue> {
-    if attributes.first()?.key.as_str() != SERVICE {
-        return None;
-    }
-    match attributes.remove(0).value {
-        Value::String(service) => Some(service),
-        _ => None,
-    }
 }

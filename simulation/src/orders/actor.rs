@@ -73,7 +73,7 @@ pub fn replay(db: &Database<OrderTables>, id: OrderId) -> Result<Option<Order>, 
 
 impl Orders {
     /// The order in memory, read when it is not there. A new one is known not to be.
-    fn known(at: &mut At<'_, Self>, work: &Work) -> Option<Order> {
+    fn known(at: &mut At<'_, Self>, work: &mut Work) -> Option<Order> {
         if let Some(Some(order)) = at.memory.actors.get(&work.order) {
             return Some(order.clone());
         }
@@ -82,15 +82,14 @@ impl Orders {
             None
         });
         at.memory.actors.insert(work.order, order.clone());
+        work.fresh = true;
         order
     }
 
-    fn believe(at: &mut At<'_, Self>, id: OrderId, order: &Order) {
-        // What is settled is mostly never asked again.
-        if order.is_settled() {
+    /// What is settled is mostly never asked again: its memory goes to the next order.
+    fn leave(at: &mut At<'_, Self>, id: OrderId) {
+        if at.memory.actors.get(&id).is_some_and(|order| order.as_ref().is_none_or(Order::is_settled)) {
             at.memory.actors.remove(&id);
-        } else {
-            at.memory.actors.insert(id, Some(order.clone()));
         }
     }
 }
@@ -117,12 +116,14 @@ impl Service for Orders {
         let mut order = Self::known(at, work);
         let decided = loop {
             match domain::decide(order.as_ref(), work.command.clone(), Policy::default()) {
-                Ok(decided) => break decided,
+                Ok(decided) if !decided.is_empty() || work.claim.is_some() || work.fresh => break decided,
+                Ok(decided) if at.shared.has(Defect::TrustMemory) => break decided,
                 Err(rejection) if work.fresh => {
+                    Self::leave(at, work.order);
                     return Progress::Over(Outcome::Refused(rejection.to_string()));
                 }
-                // What is in memory may be old news.
-                Err(_) => {
+                // What is in memory may be old news, also where nothing follows from it.
+                Ok(_) | Err(_) => {
                     work.fresh = true;
                     at.memory.actors.remove(&work.order);
                     order = Self::known(at, work);
@@ -143,6 +144,7 @@ impl Service for Orders {
         };
         let body = Body::of(&after);
         if events.is_empty() && work.claim.is_none() {
+            Self::leave(at, work.order);
             return Progress::Over(Outcome::Done(Some(body)));
         }
         if at.shared.has(Defect::AnswerBeforeCommit) {
@@ -155,7 +157,8 @@ impl Service for Orders {
         let answer = work.claim.filter(|_| !late).map(|claim| (claim, body));
         let look_at = look_at(&after).filter(|_| !at.shared.has(Defect::DeadlineIgnored));
         work.after = Some(after.clone());
-        Progress::Commit(Entry { events, cause: cause.cloned(), change: Change { after, look_at, answer } })
+        let change = Change { after, look_at, at: at.shared.now, answer };
+        Progress::Commit(Entry { events, cause: cause.cloned(), change })
     }
 
     fn written(at: &mut At<'_, Self>, work: &mut Work, verdict: Verdict) -> Step<Self> {
@@ -165,7 +168,8 @@ impl Service for Orders {
         match verdict {
             Verdict::Done => {
                 let Some(after) = work.after.take() else { return Progress::Over(Outcome::Away) };
-                Self::believe(at, work.order, &after);
+                at.memory.actors.insert(work.order, Some(after.clone()));
+                Self::leave(at, work.order);
                 let body = Body::of(&after);
                 if let Some(claim) = work.claim {
                     at.db.tables.answers.entry(claim).or_insert_with(|| body.clone());
@@ -179,6 +183,7 @@ impl Service for Orders {
             }
             Verdict::Duplicate => {
                 let order = Self::known(at, work);
+                Self::leave(at, work.order);
                 Progress::Over(Outcome::Done(order.as_ref().map(Body::of)))
             }
             Verdict::Refused => Progress::Over(Outcome::KeyTaken),

@@ -46,6 +46,8 @@ pub struct Change {
     pub after: Order,
     /// When to look whether it still waits.
     pub look_at: Option<Timestamp>,
+    /// The true time, in milliseconds.
+    pub at: i64,
     /// The answer to keep under a key.
     pub answer: Option<(Claim, Body)>,
 }
@@ -59,6 +61,20 @@ pub struct Row {
     pub version: i32,
     /// When it last changed, by the clock of who changed it.
     pub updated_at: Timestamp,
+    /// Since when it stands there, in true time: what no replica knows.
+    pub since: i64,
+}
+
+impl Row {
+    /// How many milliseconds too early it would be to say that it has waited long enough.
+    pub fn early(&self, now: i64) -> i64 {
+        let deadline = match self.status {
+            Status::Created => STOCK_DEADLINE,
+            Status::Validated => PAYMENT_DEADLINE,
+            _ => SignedDuration::ZERO,
+        };
+        self.since + deadline.as_millis() as i64 - now
+    }
 }
 
 /// See the module.
@@ -92,9 +108,11 @@ impl Tables for OrderTables {
 
     fn apply(&mut self, change: &Change) {
         let Order { id, status, version, updated_at, .. } = change.after;
-        let row = self.rows.entry(id).or_insert(Row { status, version, updated_at });
+        let new = Row { status, version, updated_at, since: change.at };
+        let row = self.rows.entry(id).or_insert(new);
         if row.version < version {
-            *row = Row { status, version, updated_at };
+            let since = if row.status == status { row.since } else { change.at };
+            *row = Row { since, ..new };
         }
         self.looks.extend(change.look_at.map(|at| (at, id)));
         if let Some((claim, body)) = &change.answer {

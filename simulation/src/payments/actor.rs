@@ -45,6 +45,8 @@ pub struct Work {
     key: Option<Uuid>,
     answer: Option<Answer>,
     asked: bool,
+    /// What is in memory was read since this was asked.
+    just_read: bool,
     rounds: u32,
     after: Option<Payment>,
 }
@@ -58,8 +60,9 @@ enum Kind {
 
 impl Work {
     fn new(order: OrderId, kind: Kind, fresh: bool) -> Self {
-        let (question, key, answer, asked, rounds, after) = (None, None, None, false, 0, None);
-        Self { order, kind, fresh, question, key, answer, asked, rounds, after }
+        let (question, key, answer, after) = (None, None, None, None);
+        let (asked, just_read, rounds) = (false, false, 0);
+        Self { order, kind, fresh, question, key, answer, asked, just_read, rounds, after }
     }
 
     /// What the provider told by itself.
@@ -112,17 +115,36 @@ pub fn replay(db: &Database<PaymentTables>, order: OrderId) -> Result<Payment, S
 }
 
 impl Payments {
-    fn known(at: &mut At<'_, Self>, order: OrderId, fresh: bool) -> Payment {
+    fn known(at: &mut At<'_, Self>, work: &mut Work) -> Payment {
+        let order = work.order;
         if let Some(payment) = at.memory.0.get(&order) {
             return payment.clone();
         }
-        let payment = if fresh { Ok(Payment::of(order)) } else { replay(at.db, order) };
+        let assumed = work.fresh && !work.asked;
+        let payment = if assumed { Ok(Payment::of(order)) } else { replay(at.db, order) };
+        work.just_read |= !assumed;
         let payment = payment.unwrap_or_else(|problem| {
             at.shared.violate(format!("an event of a payment cannot be read: {problem}"));
             Payment::of(order)
         });
         at.memory.0.insert(order, payment.clone());
         payment
+    }
+
+    /// What is stored, unless it was read since this was asked: nothing is left undone on old news.
+    fn look(at: &mut At<'_, Self>, work: &mut Work) -> Payment {
+        if !work.just_read {
+            at.memory.0.remove(&work.order);
+            work.fresh = false;
+        }
+        Self::known(at, work)
+    }
+
+    /// What is settled is mostly never asked again: its memory goes to the next payment.
+    fn leave(at: &mut At<'_, Self>, order: OrderId) {
+        if at.memory.0.get(&order).is_some_and(Payment::is_settled) {
+            at.memory.0.remove(&order);
+        }
     }
 
     /// One exchange with the provider. True when the answer is known, or given up for now.
@@ -177,8 +199,15 @@ impl Service for Payments {
     }
 
     fn step(at: &mut At<'_, Self>, _: u64, work: &mut Work, cause: Option<&Rc<Envelope>>) -> Step<Self> {
-        let before = Self::known(at, work.order, work.fresh && !work.asked);
+        let mut before = Self::known(at, work);
+        let looks = !at.shared.has(Defect::TrustMemory);
         if !work.asked {
+            if let Kind::Chase(call) = work.kind
+                && before.asks_again(call).is_none()
+                && looks
+            {
+                before = Self::look(at, work);
+            }
             work.asked = true;
             work.question = match &work.kind {
                 Kind::Intent(intent) => before.asks(intent).map(|call| (call, false)),
@@ -200,9 +229,14 @@ impl Service for Payments {
         let now = at.shared.clock(at.skew);
         let give_up = work.answer == Some(Answer::NeverSeen)
             && matches!(before.charge(), Charge::Pending { cancelled: Some(since), .. } if QUIET.is_over(*since, now));
+        let mut decided = before.decide(work.command(give_up));
+        if decided.is_empty() && looks {
+            before = Self::look(at, work);
+            decided = before.decide(work.command(give_up));
+        }
         let mut after = before.clone();
         let mut events = Vec::new();
-        for event in before.decide(work.command(give_up)) {
+        for event in decided {
             after.evolve(&event, now);
             events.push(at.shared.named(codec::encode(&after, after.version(), &event, now)));
         }
@@ -212,6 +246,7 @@ impl Service for Payments {
         };
         let change = Change::between(&before, &after, now, webhook);
         if events.is_empty() && cause.is_none() && change.is_empty() {
+            Self::leave(at, work.order);
             return Progress::Over(Outcome::Done(None));
         }
         work.after = Some(after);
@@ -225,12 +260,9 @@ impl Service for Payments {
         match verdict {
             Verdict::Done => {
                 if let Some(after) = work.after.take() {
-                    if after.is_settled() {
-                        at.memory.0.remove(&work.order);
-                    } else {
-                        at.memory.0.insert(work.order, after);
-                    }
+                    at.memory.0.insert(work.order, after);
                 }
+                Self::leave(at, work.order);
                 Progress::Over(Outcome::Done(None))
             }
             Verdict::Conflict => {

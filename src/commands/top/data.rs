@@ -84,8 +84,6 @@ pub struct Node {
     pub intensity: Option<Intensity>,
     /// Entities alive (routers).
     pub live: Option<u64>,
-    /// Entities laid to rest for falling too often (routers).
-    pub given_up: Option<u64>,
     /// How often it was found without progress.
     pub stuck: u64,
     /// Entities that are kept apart (routers). Only their number is shown.

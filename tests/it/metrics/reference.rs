@@ -33,7 +33,9 @@ exemplars, where `Accept` names `application/openmetrics-text`, else the older t
 
 - Services that share a process, as in `viscount up`, share its metrics: any one port shows them all, so scrape one; the
   gateway's will do. The label `service` tells them apart. With a process for each service, scrape each.
-- A counter's series is there from when it first counted. In a query that must not be empty: `… or vector(0)`.
+- A counter whose labels take values that are all known is there from the start, at 0 ([ADR 0037](adr/0037-counters-exist-before-they-count.md));
+  one with a status code, a kind of message or the like from when it first counted. In a query that must not be empty:
+  `… or vector(0)`.
 - No label ever holds an id, a path or anything else that a client can make up: the number of series is bounded by the code
   and its configuration.
 - Bounds of buckets are written as OpenMetrics wants it, in both formats: `le=\"5.0\"`, not `le=\"5\"`. Those of

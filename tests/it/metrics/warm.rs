@@ -68,7 +68,7 @@ async fn wrong_requests(platform: &Platform, buyer: &str, product: &str) {
         (http.post(&orders).bearer_auth("nonsense").json(&good), 401),
         (http.patch(&orders).bearer_auth(buyer), 405),
         (http.get(format!("{orders}/{}", Uuid::now_v7())).bearer_auth(buyer), 404),
-        (http.get(format!("{orders}/none")).bearer_auth(buyer), 400),
+        (http.get(format!("{orders}/none")).bearer_auth(buyer), 404),
         (http.get(format!("{orders}?limit=0")).bearer_auth(buyer), 400),
         (http.get(format!("{}/v1/ops/faults?service=orders", platform.url)).bearer_auth(buyer), 403),
         (http.get(format!("{}/nowhere", platform.url)), 404),

@@ -19,12 +19,14 @@ use crate::{
     history::{Call, Line, Outcome},
 };
 
+type Keys = HashMap<(String, String), (Vec<u8>, Uuid)>;
+
 /// Keeps its promises: one order for a key, no more sold than there is.
 #[derive(Default)]
 struct Shop {
     stock: Mutex<HashMap<String, i64>>,
     /// By token and key: the request, and the order.
-    keys: Mutex<HashMap<(String, String), (Vec<u8>, Uuid)>>,
+    keys: Mutex<Keys>,
     orders: Mutex<HashMap<String, &'static str>>,
     streams: Mutex<u32>,
     /// Asked for when there are so many orders.

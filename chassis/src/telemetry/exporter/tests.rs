@@ -140,7 +140,7 @@ fn what_a_collector_does_not_want_is_not_sent_again() {
 
 #[test]
 fn an_endpoint_or_a_header_that_cannot_be_is_told_without_its_value() {
-    let refused = |config: TracesConfig| Post::new(&config).err().unwrap();
+    let refused = |config: TracesConfig| post::client(&config).err().unwrap();
     for endpoint in ["collector:4318", "ftp://collector", ""] {
         assert!(refused(TracesConfig::to(endpoint)).contains("address"), "{endpoint}");
     }

@@ -64,6 +64,7 @@ struct Which {
 
 /// A workflow with what happened.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkflowHistory)]
 struct Told {
     #[serde(flatten)]
     view: View,

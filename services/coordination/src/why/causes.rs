@@ -35,6 +35,7 @@ const SHARED: [&str; 1] = ["stock"];
 /// A sort of cause, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OrderCauseKind)]
 pub enum CauseKind {
     /// Somebody outside the platform has to act.
     ExternalFulfilment,
@@ -64,6 +65,7 @@ pub enum CauseKind {
 
 /// What could explain that an order does not go on.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OrderCause)]
 pub struct Cause {
     /// What it is, for programs.
     pub kind: CauseKind,

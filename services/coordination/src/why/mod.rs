@@ -32,6 +32,7 @@ pub const ON_THE_WAY: [&str; 3] = ["orders", "inventory", "payments"];
 
 /// What can be said of an order.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OrderExplanation)]
 pub struct Why {
     /// The order.
     pub order_id: Uuid,
@@ -53,6 +54,7 @@ pub struct Why {
 
 /// What an order waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = OrderWait)]
 pub struct WaitsFor {
     /// What.
     pub what: What,

@@ -27,6 +27,7 @@ pub struct Patience {
 /// What an order waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = OrderWaitsFor)]
 pub enum What {
     /// That inventory reserves its lines.
     StockReservation,
@@ -69,6 +70,7 @@ impl What {
 /// Whether it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WorkflowState)]
 pub enum State {
     /// It waits for something, and not for long.
     Running,
@@ -80,6 +82,7 @@ pub enum State {
 
 /// One workflow.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Workflow)]
 pub struct View {
     /// The order.
     pub order_id: Uuid,
@@ -113,6 +116,7 @@ pub struct View {
 
 /// One event of a timeline.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = WorkflowEvent)]
 pub struct Moment {
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]

@@ -11,6 +11,7 @@ const KEYS_FRESH: &str = "public, max-age=60";
 
 /// What this server offers (OpenID Connect Discovery 1.0, RFC 8414).
 #[derive(Serialize, ToSchema)]
+#[schema(as = ServerMetadata)]
 pub struct Configuration {
     /// The `iss` of tokens.
     issuer: String,

@@ -6,7 +6,7 @@ use viscount_contracts::{ProductId, ReservationId};
 use super::{Portion, ShortLine};
 
 /// Where a reservation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Its pieces are put aside.
     Held,

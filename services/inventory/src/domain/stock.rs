@@ -12,7 +12,7 @@ use viscount_contracts::Quantity;
 use super::{Balance, Location};
 
 /// What is free of one product, as far as this process knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stock {
     free: BTreeMap<Location, i64>,
     undecided: u32,

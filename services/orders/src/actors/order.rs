@@ -99,6 +99,8 @@ pub struct OrderActor {
     order: Option<Order>,
     /// The trace that it was created in: what nobody asks for, such as a deadline's command, belongs there.
     trace: Option<TraceContext>,
+    /// What is in memory was read since the next request came.
+    just_read: bool,
 }
 
 impl Entity for OrderActor {
@@ -108,7 +110,7 @@ impl Entity for OrderActor {
     type Message = Request;
 
     async fn load(id: OrderId, env: Env, origin: Origin) -> Result<Self, LoadError> {
-        let mut actor = Self { id, env, order: None, trace: None };
+        let mut actor = Self { id, env, order: None, trace: None, just_read: false };
         if matches!(origin, Origin::Stored) {
             actor.reload().await.map_err(|refusal| LoadError(refusal.to_string()))?;
         }
@@ -136,6 +138,7 @@ impl Entity for OrderActor {
             let traceparent = traceparent.or_else(|| Some(self.trace?.to_string()));
             let trace = traceparent.as_deref();
             let answer = in_trace(trace, self.obey(command, cause, claim, trace)).await;
+            self.just_read = false;
             if let Err(Refusal::Commit(_) | Refusal::Store(_)) = answer {
                 next = Next::Reload;
             }
@@ -157,7 +160,7 @@ impl OrderActor {
         claim: Option<(Claim, u16)>,
         traceparent: Option<&str>,
     ) -> Result<Told, Refusal> {
-        let mut fresh = false;
+        let mut fresh = std::mem::take(&mut self.just_read);
         for _ in 0..ROUNDS {
             let decided = match domain::decide(self.order.as_ref(), command.clone(), self.env.0.policy) {
                 Ok(decided) => decided,
@@ -169,6 +172,13 @@ impl OrderActor {
                     continue;
                 }
             };
+            // Neither is nothing done on old news: where nothing is committed, no version would conflict. What another
+            // replica was asked to return would never be known to be back.
+            if decided.is_empty() && claim.is_none() && !fresh {
+                self.reload().await?;
+                fresh = true;
+                continue;
+            }
             let (events, after) = self.foresee(&decided, traceparent);
             let Some(after) = after else { return Err(Rejection::Unknown.into()) };
             if events.is_empty() && claim.is_none() {
@@ -248,6 +258,7 @@ impl OrderActor {
             order = domain::evolve(self.id, order, &event, envelope.occurred_at);
         }
         self.order = order;
+        self.just_read = true;
         self.trace = envelopes.first().and_then(|first| TraceContext::parse(first.traceparent.as_deref()?));
         Ok(())
     }

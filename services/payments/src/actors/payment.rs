@@ -112,6 +112,8 @@ pub struct PaymentActor {
     trace: Option<TraceContext>,
     /// The state may not be what is stored.
     stale: bool,
+    /// It was read since the next request came.
+    just_read: bool,
 }
 
 impl Entity for PaymentActor {
@@ -122,7 +124,7 @@ impl Entity for PaymentActor {
 
     async fn load(order: OrderId, env: PaymentEnv, origin: Origin) -> Result<Self, LoadError> {
         let stale = matches!(origin, Origin::Stored);
-        let mut actor = Self { env, payment: Payment::of(order), trace: None, stale };
+        let mut actor = Self { env, payment: Payment::of(order), trace: None, stale, just_read: false };
         actor.refresh().await.map_err(|trouble| LoadError(trouble.to_string()))?;
         Ok(actor)
     }
@@ -143,6 +145,7 @@ impl Entity for PaymentActor {
             let traceparent = traceparent.or_else(|| Some(self.trace?.to_string()));
             let trace = traceparent.as_deref();
             let result = in_trace(trace, self.work(work, trace)).await;
+            self.just_read = false;
             reply.send(result);
         }
         if self.stale {
@@ -203,6 +206,11 @@ impl PaymentActor {
     /// Asks again what is not known.
     async fn chase(&mut self, call: CallId, traceparent: Option<&str>) -> Result<Settled, Trouble> {
         self.refresh().await?;
+        if self.payment.asks_again(call).is_none() && !self.just_read {
+            // Another replica may have opened it: a deadline is not forgotten on old news.
+            self.stale = true;
+            self.refresh().await?;
+        }
         let Some(question) = self.payment.asks_again(call) else {
             // Known by now; a deadline that is left over ends here.
             let forget = Projection::forget(call.key(self.payment.order()));
@@ -269,6 +277,11 @@ impl PaymentActor {
         for _ in 0..ROUNDS {
             self.refresh().await?;
             let events = self.payment.decide(command(&self.payment));
+            if events.is_empty() && !self.just_read {
+                // Nothing would be committed whose version conflicts: it is not decided on old news.
+                self.stale = true;
+                continue;
+            }
             let declined = events.iter().find_map(|event| match event {
                 Event::Failed { code, .. } => Some(code.clone()),
                 _ => None,
@@ -347,6 +360,7 @@ impl PaymentActor {
                 codec::restore(order, &events).map_err(|error| Trouble::Away(error.to_string()))?;
             self.trace = events.first().and_then(|first| TraceContext::parse(first.traceparent.as_deref()?));
             self.stale = false;
+            self.just_read = true;
         }
         Ok(())
     }

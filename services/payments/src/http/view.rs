@@ -1,7 +1,7 @@
 //! A payment as a client sees it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use viscount_contracts::Money;
@@ -11,12 +11,15 @@ use crate::{
     store::reads::{PaymentRow, RefundRow},
 };
 
-/// Money in minor units, for the document alone.
-#[derive(ToSchema)]
+/// An amount of money in minor units.
+// For the document alone, and there the same as in the other services.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = Money)]
 #[allow(dead_code, reason = "describes contracts' Money")]
 pub struct MoneySchema {
-    /// Minor units.
+    /// Minor units, such as pence.
+    #[schema(example = 1999)]
     amount: i64,
     /// ISO 4217.
     #[schema(example = "GBP")]

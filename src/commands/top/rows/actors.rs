@@ -87,7 +87,7 @@ fn add(node: &Node, depth: usize, old: bool, rows: &mut Vec<Row>) {
         mailbox_capacity: node.mailbox_capacity,
         live: node.live,
         stuck: node.stuck,
-        quarantined: (node.quarantined.len() as u64).max(node.given_up.unwrap_or_default()),
+        quarantined: node.quarantined.len() as u64,
         last_exit: last_exit.map(|exit| format::clean(&exit_text(exit))),
         depth,
         old,
