@@ -17,6 +17,7 @@ use crate::{
 pub const PRODUCTS: u64 = 3;
 /// What buyers do in one episode at the most.
 const MOST: usize = 16;
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub enum Wish {
@@ -119,7 +120,6 @@ impl Clients {
                 self.add(self.requests[at].claim.0, Wish::Cancel(order))
             }
             5 | 6 if !known.is_empty() => {
-                // Mostly of what was delivered; but anybody may ask.
                 let rows = &orders.db.tables.rows;
                 let is_completed = |id: &OrderId| {
                     rows.get(id).is_some_and(|row| {
@@ -127,6 +127,10 @@ impl Clients {
                     })
                 };
                 let completed: Vec<_> = known.iter().filter(|(_, order)| is_completed(order)).collect();
+                // Mostly of what was delivered; but anybody may ask.
+                if completed.is_empty() && !shared.choices.once_in(8) {
+                    return false;
+                }
                 let (at, order) = match completed.is_empty() {
                     true => known[shared.choices.pick(known.len())],
                     false => *completed[shared.choices.pick(completed.len())],
