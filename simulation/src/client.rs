@@ -17,6 +17,8 @@ use crate::{
 pub const PRODUCTS: u64 = 3;
 /// What buyers do in one episode at the most.
 const MOST: usize = 16;
+/// Of that, what is left for those who want money back: they come last.
+const REFUNDS: usize = 6;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -113,6 +115,9 @@ impl Clients {
             })
             .collect();
         let kind = shared.choices.pick(8);
+        if kind < 5 && self.requests.len() >= MOST - REFUNDS {
+            return false;
+        }
         let request = match kind {
             7 if !self.requests.is_empty() => shared.choices.pick(self.requests.len()),
             3 | 4 if !known.is_empty() => {
