@@ -248,7 +248,7 @@ fn what_one_replica_is_told_the_other_knows_and_nobody_is_charged_twice() {
             let healthy = |name: &&str| {
                 items.iter().filter(|one| one["service"] == **name && one["health"] == "healthy").count() >= 2
             };
-            SERVICES.iter().all(|name| healthy(&name)).then_some(())
+            SERVICES.iter().all(healthy).then_some(())
         })
         .await;
         // Among other things, the provider's ledger: one charge for each order.

@@ -112,6 +112,11 @@ fn exits_of(path: &str, exits: &[Ended], model: &Model) -> Vec<Told> {
     lines
 }
 
+/// A moment to the millisecond; whatever else it is, as it came.
+fn moment(text: String) -> String {
+    text.parse::<jiff::Timestamp>().map_or(text, |at| format!("{at:.3}"))
+}
+
 fn why(why: &Value) -> Vec<Told> {
     let text = |value: &Value, name: &str| match value.get(name) {
         Some(Value::String(text)) => text.clone(),
@@ -126,7 +131,7 @@ fn why(why: &Value) -> Vec<Told> {
     )];
     if let Some(waits) = why.get("waits_for").filter(|waits| waits.is_object()) {
         let waited = waits.get("seconds").and_then(Value::as_f64).map(format::age).unwrap_or_default();
-        let until = Some(text(waits, "until")).filter(|until| !until.is_empty());
+        let until = Some(moment(text(waits, "until"))).filter(|until| !until.is_empty());
         let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
         let of = Some(text(waits, "service")).filter(|of| !of.is_empty());
         let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
@@ -137,7 +142,7 @@ fn why(why: &Value) -> Vec<Told> {
     for cause in list("causes") {
         lines.push((format!("{}: {}", text(&cause, "kind"), text(&cause, "service")), true));
         lines.push((format!("  {}", text(&cause, "detail")), false));
-        let since = text(&cause, "since");
+        let since = moment(text(&cause, "since"));
         if !since.is_empty() {
             lines.push((format!("  since {since}"), false));
         }
@@ -147,7 +152,7 @@ fn why(why: &Value) -> Vec<Told> {
         lines.push((format!("trace {trace}"), false));
     }
     for event in list("timeline") {
-        let of = [text(&event, "at"), text(&event, "service"), text(&event, "type")].join("  ");
+        let of = [moment(text(&event, "at")), text(&event, "service"), text(&event, "type")].join("  ");
         lines.push((of, false));
     }
     lines
