@@ -1,10 +1,9 @@
 //! Buyers: they place, repeat with the same key, cancel, ask for money back, and may never hear the answer. What they
 //! were told is kept, and compared with whatever they are told later.
 
-use jiff::SignedDuration;
 use viscount_contracts::{Currency, Money, OrderId, ProductId, Quantity, RefundId, UserId};
 use viscount_inventory::domain::{Adjustment, Kind as Movement, Location};
-use viscount_orders::domain::{CancelledBy, Command, Draft, Offer, PaymentMeans, price};
+use viscount_orders::domain::{CancelledBy, Command, Draft, Offer, PaymentMeans, Status, price};
 
 use crate::{
     inventory::{Inventory, Work as StockWork},
@@ -16,11 +15,8 @@ use crate::{
 
 /// Products that are sold.
 pub const PRODUCTS: u64 = 3;
-/// What one client may do at the most.
-const MOST: usize = 14;
-/// A request is worth repeating for so long: answers are kept for a day.
-pub const REPEATED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
-
+/// What buyers do in one episode at the most.
+const MOST: usize = 16;
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub enum Wish {
@@ -115,18 +111,28 @@ impl Clients {
                 _ => None,
             })
             .collect();
-        let kind = shared.choices.pick(6);
+        let kind = shared.choices.pick(8);
         let request = match kind {
-            5 if !self.requests.is_empty() => shared.choices.pick(self.requests.len()),
+            7 if !self.requests.is_empty() => shared.choices.pick(self.requests.len()),
             3 | 4 if !known.is_empty() => {
                 let (at, order) = known[shared.choices.pick(known.len())];
-                let customer = self.requests[at].claim.0;
-                let wish = match (kind, shared.choices.pick(2)) {
-                    (3, _) => Wish::Cancel(order),
-                    (_, 0) => Wish::Refund(order, None),
-                    _ => Wish::Refund(order, Some(50)),
+                self.add(self.requests[at].claim.0, Wish::Cancel(order))
+            }
+            5 | 6 if !known.is_empty() => {
+                // Mostly of what was delivered; but anybody may ask.
+                let rows = &orders.db.tables.rows;
+                let is_completed = |id: &OrderId| {
+                    rows.get(id).is_some_and(|row| {
+                        matches!(row.status, Status::Completed | Status::PartiallyRefunded)
+                    })
                 };
-                self.add(customer, wish)
+                let completed: Vec<_> = known.iter().filter(|(_, order)| is_completed(order)).collect();
+                let (at, order) = match completed.is_empty() {
+                    true => known[shared.choices.pick(known.len())],
+                    false => *completed[shared.choices.pick(completed.len())],
+                };
+                let amount = [None, Some(50)][shared.choices.pick(2)];
+                self.add(self.requests[at].claim.0, Wish::Refund(order, amount))
             }
             _ => {
                 let customer = UserId::from(id(IdKind::User, 1 + shared.choices.pick(2) as u64));

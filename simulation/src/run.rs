@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Steps of one episode before faults cease.
-pub const EPISODE: u64 = 1_200;
+pub const EPISODE: u64 = 1_500;
 
 /// How an episode went.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ const KINDS: &[(&str, u32)] = &[
     ("goods", 1),
     ("crash", 1),
     ("relay lost", 1),
-    ("rebalance", 1),
+    ("rebalance", 2),
     ("skew", 1),
 ];
 /// How often another step is looked for when one cannot be made.
@@ -115,7 +115,7 @@ impl World {
         let shared = &mut self.shared;
         match KINDS[kind % KINDS.len()].0 {
             "time" => {
-                let long = shared.choices.once_in(40);
+                let long = shared.choices.once_in(80);
                 let spans = if long { LONG_SPANS.as_slice() } else { SPANS.as_slice() };
                 let span = spans[shared.choices.pick(spans.len())];
                 self.pass(span)
@@ -223,9 +223,12 @@ impl World {
             let wrong = self.orders.replicas.iter().map(|replica| replica.worst).max().unwrap_or_default();
             let early = self.orders.db.tables.rows.get(&order).map_or(0, |row| row.early(self.shared.now));
             if early > wrong {
-                self.shared.violate(format!("an order is overdue {early} ms early, and clocks were wrong by {wrong} ms"));
+                self.shared.violate(format!(
+                    "an order is overdue {early} ms early, and clocks were wrong by {wrong} ms"
+                ));
             }
-            self.shared.note(|| format!("order {} has waited long enough", crate::shared::number(order.uuid())));
+            self.shared
+                .note(|| format!("order {} has waited long enough", crate::shared::number(order.uuid())));
             let command = viscount_orders::domain::Command::Expire { status };
             self.orders.ask(at, Origin::Watchman, OrderWork::new(order, command, None), None);
         }

@@ -11,9 +11,9 @@
 //! | I7 | all events, replayed from the first, give the same projections |
 //! | I8 | no answer was broken |
 //!
-//! [`collect`] reads databases, topics and the clients' history into a [`Dataset`]; [`check`] judges it and touches nothing.
+//! [`collect()`] reads databases, topics and the clients' history into a [`Dataset`]; [`check`] judges it, touching nothing.
 //! No code is shared with `viscount audit`, which looks at a living platform without its clients: two opinions, each its own.
-//! What events mean is written here once more, from their documentation, in [`facts`].
+//! What events mean is written here once more, from their documentation, in `facts`.
 
 mod answers;
 mod collect;

@@ -55,6 +55,14 @@ impl Platform {
     async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
         plan.check()?;
         let failed = PlatformError::folder;
+        // Another run's data would be taken for this one's.
+        if let Some(earlier) = ["postgres", "home"].iter().find(|name| folder.join(name).exists()) {
+            let earlier = folder.join(earlier);
+            return Err(PlatformError::Plan(format!(
+                "{} is an earlier run's: choose another folder",
+                earlier.display()
+            )));
+        }
         std::fs::create_dir_all(folder.join("logs")).map_err(failed(folder))?;
         std::fs::create_dir_all(folder.join("home")).map_err(failed(folder))?;
         let folder = &folder.canonicalize().map_err(failed(folder))?;

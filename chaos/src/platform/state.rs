@@ -92,7 +92,7 @@ impl Inner {
                 process.kill_all();
             }
         }
-        watch::end(&watch::left(&self.layout.mark));
+        watch::end_all(&self.layout.mark);
         self.keep_logs_of_servers();
         locked(&self.volume).take();
         if !self.plan.keep {

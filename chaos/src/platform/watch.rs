@@ -5,11 +5,16 @@ use std::{
     fs, io,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::layout::MARK;
+
+/// How often, and at which distance, what is left is ended.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Arguments: the mark, the run's folder, whether the servers' data is kept.
 const WATCHER: &str = r#"
@@ -71,9 +76,20 @@ pub(super) fn left(mark: &str) -> Vec<(Pid, String)> {
     ours.collect()
 }
 
-/// Ends them.
-pub(super) fn end(left: &[(Pid, String)]) {
-    for (pid, _) in left {
-        let _ = kill_process(*pid, Signal::KILL);
+/// Ends them, until none is left: what was about to make another one may have made it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the platform is over: nobody else needs this thread, for moments"
+)]
+pub(super) fn end_all(mark: &str) {
+    for _ in 0..TRIES {
+        let left = left(mark);
+        if left.is_empty() {
+            return;
+        }
+        for (pid, _) in left {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(PAUSE);
     }
 }

@@ -22,6 +22,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "panics",
     "failpoints",
     "kill-services",
+    "kill-in-hand",
     "rolling-restarts",
     "postgres-restart",
     "broker-down",

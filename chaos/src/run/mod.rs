@@ -3,6 +3,7 @@
 mod course;
 mod figures;
 mod library;
+mod paper;
 mod sampler;
 mod tell;
 

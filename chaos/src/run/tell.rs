@@ -2,15 +2,21 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+use jiff::Timestamp;
+
 use super::{
     Failure, Verdict,
     course::{Outcomes, Setting},
+    paper,
 };
-use crate::experiment::Experiment;
+use crate::{
+    experiment::Experiment,
+    report::{self, Machine, Report, Run},
+};
 
 /// What was told so far.
 pub(super) struct Told {
-    seed: u64,
+    report: Report,
     lines: Vec<Line>,
 }
 
@@ -22,11 +28,19 @@ struct Line {
 impl Told {
     /// Nothing yet.
     pub fn new(setting: &Setting) -> Self {
-        Self { seed: setting.seed, lines: Vec::new() }
+        let run = Run {
+            seed: setting.seed,
+            began: Timestamp::now(),
+            version: setting.program.version.clone(),
+            armed: setting.armed.clone(),
+            machine: Machine::here(),
+        };
+        Self { report: Report { run, experiments: Vec::new() }, lines: Vec::new() }
     }
 
     /// One more experiment.
     pub fn add(&mut self, experiment: &Experiment, outcome: Result<Outcomes, Failure>) {
+        self.report.experiments.push(paper::course(experiment, &outcome));
         let line = Line { name: experiment.name.clone(), outcome };
         eprint!("{}", line.details());
         self.lines.push(line);
@@ -35,30 +49,14 @@ impl Told {
     /// The report.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
         let text: String = self.lines.iter().map(Line::details).collect();
-        fs::write(folder.join("report.txt"), text).map_err(|error| Failure::Usage(format!("report: {error}")))
+        fs::write(folder.join("report.txt"), text)
+            .and_then(|()| report::write(&self.report, folder))
+            .map_err(|error| Failure::Usage(format!("report: {error}")))
     }
 
     /// Experiments and verdicts.
     pub fn table(&self) -> String {
-        let mut table = format!(
-            "{:<24} {:<9} {:>8} {:>8} {:>10}  seed {}\n",
-            "experiment", "verdict", "accepted", "faults", "violations", self.seed
-        );
-        for line in &self.lines {
-            let _ = match &line.outcome {
-                Ok(outcomes) => writeln!(
-                    table,
-                    "{:<24} {:<9} {:>8} {:>8} {:>10}",
-                    line.name,
-                    if outcomes.hold() { "holds" } else { "FAILS" },
-                    outcomes.load.accepted,
-                    outcomes.faults.len(),
-                    outcomes.violations.len()
-                ),
-                Err(error) => writeln!(table, "{:<24} not run: {error}", line.name),
-            };
-        }
-        table
+        report::table(&self.report)
     }
 
     /// Of all experiments together. One that could not be run says nothing, so nothing can be said of all.

@@ -4,7 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use viscount_contracts::{Currency, Money as Amount, OrderId, PaymentId, ProductId, Quantity, RefundId, UserId};
+use viscount_contracts::{
+    Currency, Money as Amount, OrderId, PaymentId, ProductId, Quantity, RefundId, UserId,
+};
 use viscount_inventory::domain::{Balance, Level, Location, Sign, Stock};
 use viscount_orders::domain::{
     CancelledBy, Command, Draft, Event, Line, Order, Payment as Paid, PaymentMeans, Policy, decide, evolve,

@@ -9,13 +9,11 @@ mod cores;
 mod model;
 mod state;
 
-use std::time::Duration;
-
 use model::Saga;
 use stateright::{Checker, Model};
 
 fn check(saga: Saga) -> impl Checker<Saga> {
-    let checker = saga.checker().threads(2).timeout(Duration::from_secs(55)).spawn_bfs().join();
+    let checker = saga.checker().threads(2).spawn_bfs().join();
     let (states, transitions) = (checker.unique_state_count(), checker.state_count());
     println!("{saga:?}: {states} states, {transitions} transitions, {} deep", checker.max_depth());
     checker
@@ -39,23 +37,18 @@ fn holds(saga: Saga) {
 }
 
 #[test]
-fn a_crash_at_any_step_changes_nothing() {
-    holds(Saga { crashes: 1, ..SOUND });
+fn two_crashes_at_any_steps_change_nothing() {
+    holds(Saga { crashes: 2, bad_card: true, ..SOUND });
 }
 
 #[test]
-fn a_refused_card_and_a_message_that_comes_again_change_nothing() {
-    holds(Saga { repeats: 1, bad_card: true, ..SOUND });
+fn a_buyer_may_change_their_mind_around_a_crash_and_a_message_that_comes_again() {
+    holds(Saga { crashes: 1, repeats: 1, calls_off: true, ..SOUND });
 }
 
 #[test]
-fn a_buyer_may_change_their_mind_at_any_moment() {
-    holds(Saga { calls_off: true, ..SOUND });
-}
-
-#[test]
-fn a_deadline_may_pass_at_any_moment() {
-    holds(Saga { expires: 1, ..SOUND });
+fn a_deadline_may_pass_at_any_moment_around_a_crash() {
+    holds(Saga { crashes: 1, expires: 1, ..SOUND });
 }
 
 #[test]
@@ -65,7 +58,7 @@ fn without_the_guard_of_versions_two_writers_fork() {
 
 #[test]
 fn without_a_key_of_its_own_an_order_is_charged_twice() {
-    check(Saga { keyed: false, ..SOUND }).assert_any_discovery("an order is charged once");
+    check(Saga { keyed: false, crashes: 1, ..SOUND }).assert_any_discovery("an order is charged once");
 }
 
 #[test]

@@ -146,7 +146,12 @@ impl State {
                     || matches!(fact, Fact::Refunded | Fact::RefundFailed)
             });
             skip(&mut self.by_payments[at], orders, |fact| {
-                let wanted = [Fact::Validated, Fact::CancelledByBuyer, Fact::CancelledByDeadline, Fact::RefundRequested];
+                let wanted = [
+                    Fact::Validated,
+                    Fact::CancelledByBuyer,
+                    Fact::CancelledByDeadline,
+                    Fact::RefundRequested,
+                ];
                 !wanted.contains(fact)
             });
             skip(&mut self.from_inventory[at], &self.told[at], |told| {

@@ -1,5 +1,7 @@
 //! What an answer means.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -98,8 +100,10 @@ async fn nobody_at_the_door_is_unknown() {
     let kept = Kept::new();
     let world = world(&server, &kept, "");
     drop(server);
+    let deadline = Instant::now() + Duration::from_secs(20);
     // Closed at last: a connection that is still taken is reset.
     loop {
+        assert!(Instant::now() < deadline, "connections are taken, or the reason is not told");
         let call = Call::ReadOrder { order: uuid::Uuid::nil(), buyer: uuid::Uuid::nil() };
         let question = super::super::book::Question { buyer: 0, call, body: Default::default(), door: 0 };
         let outcome = world.ask_once(0, &question, 0).await.outcome;

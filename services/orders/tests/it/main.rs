@@ -7,5 +7,6 @@ mod idempotency;
 mod life;
 mod quarantine;
 mod recorded;
+mod replicas;
 mod stream;
 mod stuck;
