@@ -50,10 +50,6 @@ pub(super) struct Outcomes {
     pub figures: BTreeMap<String, f64>,
     /// How much the auditor looked at: events and lines of the history.
     pub looked_at: (usize, usize),
-    /// Begin and end of the load.
-    pub load_time: (Timestamp, Timestamp),
-    /// When the experiment began, the platform's start included.
-    pub began: Timestamp,
 }
 
 impl Outcomes {
@@ -84,7 +80,6 @@ pub(super) async fn run(
     setting: &Setting,
     folder: &Path,
 ) -> Result<Outcomes, Failure> {
-    let began = Timestamp::now();
     let load: Load = experiment.load.clone();
     load.check().map_err(|error| Failure::Usage(format!("{}: {error}", experiment.name)))?;
     let steps = experiment.schedule(setting.seed)?;
@@ -173,8 +168,6 @@ pub(super) async fn run(
         samples,
         figures,
         looked_at: (data.events.len(), data.history.len()),
-        load_time: (load_began, load_ended),
-        began,
     })
 }
 
