@@ -52,8 +52,6 @@ pub(super) struct Outcomes {
     pub looked_at: (usize, usize),
     /// Begin and end of the load.
     pub load_time: (Timestamp, Timestamp),
-    /// When the experiment began, the platform's start included.
-    pub began: Timestamp,
 }
 
 impl Outcomes {
@@ -84,7 +82,6 @@ pub(super) async fn run(
     setting: &Setting,
     folder: &Path,
 ) -> Result<Outcomes, Failure> {
-    let began = Timestamp::now();
     let load: Load = experiment.load.clone();
     load.check().map_err(|error| Failure::Usage(format!("{}: {error}", experiment.name)))?;
     let steps = experiment.schedule(setting.seed)?;
@@ -174,7 +171,6 @@ pub(super) async fn run(
         figures,
         looked_at: (data.events.len(), data.history.len()),
         load_time: (load_began, load_ended),
-        began,
     })
 }
 
