@@ -81,6 +81,9 @@ pub struct Course {
     /// What else went wrong.
     #[serde(default)]
     pub troubles: Vec<String>,
+    /// When the load began and when it ended, by which the parts' logs can be searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_time: Option<(Timestamp, Timestamp)>,
     /// In figures.
     #[serde(default)]
     pub totals: Totals,

@@ -16,6 +16,7 @@ pub(super) fn course(experiment: &Experiment, outcome: &Result<Outcomes, Failure
         expectations: Vec::new(),
         violations: Vec::new(),
         troubles: Vec::new(),
+        load_time: None,
         totals: Totals::default(),
         figures: std::collections::BTreeMap::new(),
         timeline: Vec::new(),
@@ -33,6 +34,7 @@ pub(super) fn course(experiment: &Experiment, outcome: &Result<Outcomes, Failure
         expectations: outcomes.expectations.clone(),
         violations: outcomes.violations.clone(),
         troubles: outcomes.troubles.clone(),
+        load_time: Some(outcomes.load_time),
         totals: Totals {
             accepted: load.accepted,
             refused: load.refused,

@@ -268,17 +268,14 @@ impl<'a> Chart<'a> {
         for curve in curves {
             let (mut path, mut is_open) = (String::new(), false);
             for (at, value) in &curve.values {
-                match value {
-                    Some(value) => {
-                        let letter = if is_open { 'L' } else { 'M' };
-                        let height = y + PANEL * (1.0 - scale.share(*value));
-                        let _ = write!(path, "{letter}{:.1} {height:.1}", self.x(*at));
-                        // A point alone would not be seen.
-                        if !is_open {
-                            path.push_str("h.1");
-                        }
+                if let Some(value) = value {
+                    let letter = if is_open { 'L' } else { 'M' };
+                    let height = y + PANEL * (1.0 - scale.share(*value));
+                    let _ = write!(path, "{letter}{:.1} {height:.1}", self.x(*at));
+                    // A point alone would not be seen.
+                    if !is_open {
+                        path.push_str("h.1");
                     }
-                    None => {}
                 }
                 is_open = value.is_some();
             }

@@ -50,11 +50,18 @@ fn content(page: &mut String, course: &Course) {
     let orders: Vec<String> = orders.collect();
     let _ = writeln!(
         page,
-        "<p class=\"faint\">{} orders accepted ({}); the auditor looked at {} events and {} lines of the clients' history.</p>",
+        "<p class=\"faint\">{} orders accepted ({}); the auditor looked at {} events and {} lines of the clients' history.{}</p>",
         totals.accepted,
         orders.join(", "),
         totals.events,
-        totals.lines
+        totals.lines,
+        course.load_time.map_or_else(String::new, |(begun, ended)| {
+            format!(
+                " The load went from {} to {} UTC.",
+                begun.strftime("%H:%M:%S"),
+                ended.strftime("%H:%M:%S")
+            )
+        })
     );
     expectations(page, &course.expectations);
     if !course.troubles.is_empty() {
