@@ -86,7 +86,20 @@ impl World {
                 moved |= self.webhook(0, chosen);
             }
         }
-        moved | self.ask_again() | self.look_on()
+        moved |= self.ask_again() | self.look_on();
+        moved || self.redrive(alone)
+    }
+
+    /// Somebody asks for another try of every letter, when there is nothing else to do.
+    fn redrive(&mut self, alone: bool) -> bool {
+        let mut moved = false;
+        while self.orders.redrive(&mut self.shared)
+            || !alone && self.inventory.redrive(&mut self.shared)
+            || !alone && self.payments.redrive(&mut self.shared)
+        {
+            moved = true;
+        }
+        moved
     }
 
     /// Who was never answered asks again, with the same key.
@@ -211,9 +224,6 @@ fn run<S: Service>(node: &mut Node<S>, shared: &mut Shared) -> bool {
         for at in 0..REPLICAS {
             moved |= node.look(group, at, shared);
         }
-    }
-    while node.redrive(shared) {
-        moved = true;
     }
     for at in 0..REPLICAS {
         moved |= node.write(at, shared);

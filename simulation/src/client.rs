@@ -17,6 +17,9 @@ use crate::{
 pub const PRODUCTS: u64 = 3;
 /// What buyers do in one episode at the most.
 const MOST: usize = 16;
+/// Of that, what is left for those who want money back: they come last.
+const REFUNDS: usize = 6;
+
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub enum Wish {
@@ -112,6 +115,9 @@ impl Clients {
             })
             .collect();
         let kind = shared.choices.pick(8);
+        if kind < 5 && self.requests.len() >= MOST - REFUNDS {
+            return false;
+        }
         let request = match kind {
             7 if !self.requests.is_empty() => shared.choices.pick(self.requests.len()),
             3 | 4 if !known.is_empty() => {
@@ -119,7 +125,6 @@ impl Clients {
                 self.add(self.requests[at].claim.0, Wish::Cancel(order))
             }
             5 | 6 if !known.is_empty() => {
-                // Mostly of what was delivered; but anybody may ask.
                 let rows = &orders.db.tables.rows;
                 let is_completed = |id: &OrderId| {
                     rows.get(id).is_some_and(|row| {
@@ -127,6 +132,10 @@ impl Clients {
                     })
                 };
                 let completed: Vec<_> = known.iter().filter(|(_, order)| is_completed(order)).collect();
+                // Mostly of what was delivered; but anybody may ask.
+                if completed.is_empty() && !shared.choices.once_in(8) {
+                    return false;
+                }
                 let (at, order) = match completed.is_empty() {
                     true => known[shared.choices.pick(known.len())],
                     false => *completed[shared.choices.pick(completed.len())],

@@ -27,8 +27,6 @@ pub enum Defect {
     ParkNothing,
     /// A stream reads the past first and subscribes then.
     SubscribeLate,
-    /// An actor that finds nothing to do does not look whether its memory is old news.
-    TrustMemory,
     /// An order believes in its events before they are committed, and keeps believing when they are not.
     BelieveEarly,
 }

@@ -38,7 +38,7 @@ const KINDS: &[(&str, u32)] = &[
     ("goods", 1),
     ("crash", 1),
     ("relay lost", 1),
-    ("rebalance", 2),
+    ("rebalance", 1),
     ("skew", 1),
 ];
 /// How often another step is looked for when one cannot be made.
@@ -67,6 +67,8 @@ pub struct World {
     pub streams: Streams,
     /// Orders have to end by themselves, while the other services are away, before these come back.
     pub alone: bool,
+    /// How often what can happen does.
+    weights: Vec<u32>,
 }
 
 impl World {
@@ -75,6 +77,11 @@ impl World {
         let mut shared = Shared::new(choices, defect, traced);
         shared.choices.begin();
         let alone = shared.choices.once_in(4);
+        // In some episodes partitions go to and fro all the time.
+        let restless = shared.choices.pick(2) == 1;
+        let weight =
+            |(name, weight): &(&str, u32)| if restless && *name == "rebalance" { 14 } else { *weight };
+        let weights = KINDS.iter().map(weight).collect();
         let mut inventory = Node::new();
         for _ in 0..8 {
             client::deliver(&mut inventory, &mut shared);
@@ -82,7 +89,7 @@ impl World {
         shared.choices.end();
         let (orders, payments) = (Node::new(), Node::new());
         let (clients, streams) = (Clients::default(), Streams::default());
-        Self { shared, orders, inventory, payments, clients, streams, alone }
+        Self { shared, orders, inventory, payments, clients, streams, alone, weights }
     }
 
     /// Makes one step. False when there is none, or a record has ended.
@@ -91,10 +98,9 @@ impl World {
             return false;
         }
         self.shared.tick += 1;
-        let weights: Vec<u32> = KINDS.iter().map(|(_, weight)| *weight).collect();
         let mut made = false;
         for _ in 0..TRIES {
-            let kind = self.shared.choices.weighted(&weights);
+            let kind = self.shared.choices.weighted(&self.weights);
             made = self.make(kind);
             if made || !self.shared.choices.again() {
                 break;

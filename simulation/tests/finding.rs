@@ -26,7 +26,7 @@ fn nothing_is_lost_doubled_or_oversold() {
     }
     // Else it would say little.
     for status in ["completed", "cancelled", "rejected", "refunded", "partially_refunded"] {
-        assert!(ends[status] >= 5, "{status} in {ends:?}");
+        assert!(ends[status] >= 2, "{status} in {ends:?}");
     }
 }
 
@@ -44,7 +44,7 @@ fn one_seed_is_one_run() {
 #[test]
 fn each_defect_is_found_and_made_small() {
     for defect in Defect::value_variants() {
-        let found = (1..=12).find_map(|seed| {
+        let found = (1..=20).find_map(|seed| {
             let run = run(seed, 50_000, Some(*defect));
             run.failure.map(|(record, violation)| (run.steps, record, violation))
         });

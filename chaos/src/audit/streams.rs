@@ -47,8 +47,11 @@ fn one(data: &Dataset, stream: &Stream, order: &Order, add: &mut impl FnMut(Stri
     let settled = matches!(stream.end, StreamEnd::Settled | StreamEnd::Refused { status: 204 });
     // Who asks for what is behind the end gets nothing, and has it all.
     last = last.min(i64::from(order.version()));
-    if settled && !order.at(last).is_some_and(|step| step.settled) {
-        let status = order.at(last).map_or("missing", |step| step.status);
+    // Whoever asks for what comes behind the newest version is told of nothing, and where the order stands.
+    let nothing = if stream.frames.is_empty() { order.steps.last() } else { None };
+    let stands = order.at(last).or(nothing);
+    if settled && !stands.is_some_and(|step| step.settled) {
+        let status = stands.map_or("missing", |step| step.status);
         add(format!("ended as settled at version {last}, where the order is {status} and not settled"), last);
     }
 }

@@ -256,7 +256,9 @@ async fn redrive(
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);
-                return Some(Err(format!("dlq redrive --consumer {consumer}: {}", said.trim())));
+                if !said.contains("there is no such dead letter") {
+                    return Some(Err(format!("dlq redrive --consumer {consumer}: {}", said.trim())));
+                }
             }
             Err(error) => return Some(Err(format!("dlq redrive: {error}"))),
         }

@@ -115,6 +115,17 @@ fn a_stream_may_break_anywhere() {
 }
 
 #[test]
+fn a_stream_may_be_asked_for_what_comes_behind_the_newest_version() {
+    is_clean(|data| {
+        let rejected = order(data, "rejected")?;
+        let stream = stream(data, 1)?;
+        (stream.order, stream.after, stream.end) = (rejected, 90, StreamEnd::Settled);
+        stream.frames.clear();
+        Some(())
+    });
+}
+
+#[test]
 fn an_order_may_wait_as_long_as_it_has_time() {
     let mut data = good().unwrap();
     let done = first::<OrderCompleted>(&data).unwrap();

@@ -30,6 +30,15 @@ pub fn viscount() -> PathBuf {
     program
 }
 
+/// False when tests on a real broker are to be left out, which is said on standard error.
+pub fn brokers_are_wanted(test: &str) -> bool {
+    let without = env::var_os("VISCOUNT_WITHOUT_KAFKA").is_some_and(|value| value == "1");
+    if without {
+        eprintln!("left out because of VISCOUNT_WITHOUT_KAFKA=1: {test}");
+    }
+    !without
+}
+
 /// A plan without brokers, which starts in seconds.
 pub fn embedded() -> Plan {
     Plan { engine: Engine::Embedded, ..Plan::new(viscount()) }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -32,21 +32,28 @@ fn rig(experiment: &Path, folder: &Path) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Sends the signal in the middle of a start, when processes of all kinds are there.
-fn broken_off_by(signal: Signal) -> (ExitStatus, tempfile::TempDir) {
+/// When to break it off.
+#[derive(Clone, Copy)]
+enum When {
+    /// In the middle of a start: services are under way.
+    Starting,
+    /// Everything is up, and there is load on it.
+    UnderLoad,
+}
+
+/// Sends the signal, and waits until nothing is left.
+fn broken_off_by(signal: Signal, when: When) -> (ExitStatus, tempfile::TempDir) {
     block_on(async {
         let home = tempfile::tempdir().unwrap();
         let experiment = home.path().join("long.toml");
         fs::write(&experiment, EXPERIMENT).unwrap();
-        let folder = home.path().join("run");
-        let mut rig = rig(&experiment, &folder);
-        // Wherever below the folder the run keeps it.
-        let running = || async {
-            let logs = [folder.join("logs"), folder.join("long/logs")];
-            let said = |log: &Path| log.metadata().is_ok_and(|log| log.len() > 0);
-            logs.iter().any(|logs| said(&logs.join("platform-1.log"))).then_some(())
-        };
-        eventually("a service to be under way", running).await;
+        let mut rig = rig(&experiment, &home.path().join("run"));
+        let sign = run_in(home.path()).join(match when {
+            When::Starting => "logs/platform-1.log",
+            When::UnderLoad => "history.jsonl",
+        });
+        let running = || async { sign.metadata().is_ok_and(|sign| sign.len() > 0).then_some(()) };
+        eventually("the sign that it is so far", running).await;
         kill_process(Pid::from_child(&rig), signal).unwrap();
         let status = tokio::task::spawn_blocking(move || rig.wait().unwrap()).await.unwrap();
         until_nobody_is_left(home.path()).await;
@@ -54,21 +61,21 @@ fn broken_off_by(signal: Signal) -> (ExitStatus, tempfile::TempDir) {
     })
 }
 
-fn run_in(home: &Path) -> std::path::PathBuf {
-    let folder = home.join("run");
-    if folder.join("logs").is_dir() { folder } else { folder.join("long") }
+/// Each experiment has a folder of its own below the run's.
+fn run_in(home: &Path) -> PathBuf {
+    home.join("run/long")
 }
 
 #[test]
 fn interrupted_it_cleans_up_and_says_so_with_its_exit_code() {
-    let (status, home) = broken_off_by(Signal::INT);
+    let (status, home) = broken_off_by(Signal::INT, When::Starting);
     assert_eq!(status.code(), Some(130));
     assert_tidy(&run_in(home.path()));
 }
 
 #[test]
 fn killed_it_is_cleaned_up_behind() {
-    let (status, home) = broken_off_by(Signal::KILL);
+    let (status, home) = broken_off_by(Signal::KILL, When::UnderLoad);
     assert_eq!(status.code(), None);
     assert_tidy(&run_in(home.path()));
 }

@@ -8,12 +8,15 @@ use chaos::{
 };
 use sqlx::{Connection as _, PgConnection};
 
-use crate::bed::{Shop, assert_tidy, block_on, embedded, processes_in, viscount};
+use crate::bed::{Shop, assert_tidy, block_on, brokers_are_wanted, embedded, processes_in, viscount};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_order_is_placed_before_and_after_processes_are_killed_and_nothing_is_left() {
+    if !brokers_are_wanted("the rig on separate processes") {
+        return;
+    }
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let platform = Platform::start(Plan::new(viscount()), folder.path()).await.unwrap();

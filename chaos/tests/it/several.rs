@@ -8,10 +8,13 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::bed::{Shop, block_on, viscount};
+use crate::bed::{Shop, block_on, brokers_are_wanted, viscount};
 
 #[test]
 fn of_three_brokers_any_one_may_be_killed() {
+    if !brokers_are_wanted("the rig on three brokers") {
+        return;
+    }
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let replicas = BTreeMap::from([("orders".to_owned(), 1), ("inventory".to_owned(), 1)]);

@@ -48,9 +48,11 @@ impl Sql {
         let columns = sqlx::query_scalar(
             "select quote_ident(attname) from pg_attribute
              where attrelid = ('public.' || $1)::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+                 and attname <> all($2)
              order by attnum",
         )
         .bind(table.name)
+        .bind(table.aside)
         .fetch_all(connection)
         .await?;
         let same_key: Vec<_> = table.key.iter().map(|column| format!("o.{column} = n.{column}")).collect();

@@ -47,17 +47,24 @@ pub struct Table {
     pub mend: bool,
     /// A condition on rows, named `o`, that do no harm although no event asks for them.
     pub spare: &'static str,
+    /// Columns that no event tells of.
+    pub aside: &'static [&'static str],
 }
 
 impl Table {
     /// A table whose rows are what the events say, no more and no less.
     pub const fn new(name: &'static str, key: &'static [&'static str]) -> Self {
-        Self { name, key, mend: true, spare: "false" }
+        Self { name, key, mend: true, spare: "false", aside: &[] }
     }
 
     /// The same, where rows that meet this condition do no harm.
     pub const fn sparing(self, condition: &'static str) -> Self {
         Self { spare: condition, ..self }
+    }
+
+    /// The same, where these columns are not made of events. A row that is made anew has their defaults.
+    pub const fn without(self, columns: &'static [&'static str]) -> Self {
+        Self { aside: columns, ..self }
     }
 
     /// The same, only looked at.

@@ -10,7 +10,7 @@ use crate::{
     view::OrderView,
 };
 
-const ORDERS: [Table; 1] = [Table::new("orders", &["id"])];
+const ORDERS: [Table; 1] = [Table::new("orders", &["id"]).without(&["waits_since"])];
 const BOOK: [Table; 1] = [Table::new("price_book", &["product_id"])];
 /// What the one statement of this service's writer names, besides the projection that is made anew.
 const OF_ORDERS: [&str; 3] = ["order_deadlines", "idempotency_keys", "price_book"];
@@ -61,7 +61,7 @@ fn after(order: Option<Order>, events: &[Envelope]) -> Result<Option<Order>, Str
 }
 
 fn row(view: Option<OrderView>, order: Order) -> Projection {
-    let row = Row { lines: view.map(|view| view.lines), order, look_at: None };
+    let row = Row { lines: view.map(|view| view.lines), order, look_after: None };
     Projection::Order { row: Box::new(row), answer: None }
 }
 

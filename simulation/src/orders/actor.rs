@@ -117,7 +117,6 @@ impl Service for Orders {
         let decided = loop {
             match domain::decide(order.as_ref(), work.command.clone(), Policy::default()) {
                 Ok(decided) if !decided.is_empty() || work.claim.is_some() || work.fresh => break decided,
-                Ok(decided) if at.shared.has(Defect::TrustMemory) => break decided,
                 Err(rejection) if work.fresh => {
                     Self::leave(at, work.order);
                     return Progress::Over(Outcome::Refused(rejection.to_string()));

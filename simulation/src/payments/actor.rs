@@ -200,11 +200,9 @@ impl Service for Payments {
 
     fn step(at: &mut At<'_, Self>, _: u64, work: &mut Work, cause: Option<&Rc<Envelope>>) -> Step<Self> {
         let mut before = Self::known(at, work);
-        let looks = !at.shared.has(Defect::TrustMemory);
         if !work.asked {
             if let Kind::Chase(call) = work.kind
                 && before.asks_again(call).is_none()
-                && looks
             {
                 before = Self::look(at, work);
             }
@@ -230,7 +228,7 @@ impl Service for Payments {
         let give_up = work.answer == Some(Answer::NeverSeen)
             && matches!(before.charge(), Charge::Pending { cancelled: Some(since), .. } if QUIET.is_over(*since, now));
         let mut decided = before.decide(work.command(give_up));
-        if decided.is_empty() && looks {
+        if decided.is_empty() {
             before = Self::look(at, work);
             decided = before.decide(work.command(give_up));
         }

@@ -91,7 +91,7 @@ pub(super) fn draw(course: &Course) -> String {
         chart.curve("var(--p50)", "p50", |rows| slowest(rows, |row| row.clients.p50_ms)),
         chart.curve("var(--p99)", "p99", |rows| slowest(rows, |row| row.clients.p99_ms)),
     ];
-    chart.panel(&mut svg, panels + PANEL + GAP, "until accepted, ms", Scale::decades(&latency), &latency);
+    chart.panel(&mut svg, panels + PANEL + GAP, "latency, ms", Scale::decades(&latency), &latency);
     chart.restarts(&mut svg, panels + 2.0 * (PANEL + GAP));
     chart.time(&mut svg, bottom);
     svg.push_str("</svg>\n");

@@ -22,7 +22,7 @@ pub fn page(report: &Report) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         page,
-        "<p>{held} of {} experiments hold. Seed {}; begun {}; {}; {} cores, {} MiB, Linux {}.</p>",
+        "<p>{held} of {} experiments hold. Seed {}; begun {}; viscount {}; {} cores, {} MiB, Linux {}.</p>",
         report.experiments.len(),
         run.seed,
         run.began.strftime("%Y-%m-%d %H:%M:%S UTC"),

@@ -22,7 +22,10 @@ fn answer(data: &mut Dataset, change: impl FnOnce(&mut Value)) -> Option<Where> 
 
 fn body(operation: &mut Operation, change: impl FnOnce(&mut Value)) -> Option<()> {
     match &mut operation.outcome {
-        Outcome::Ok { body, .. } => Some(change(body)),
+        Outcome::Ok { body, .. } => {
+            change(body);
+            Some(())
+        }
         Outcome::Refused { .. } | Outcome::Unknown { .. } => None,
     }
 }

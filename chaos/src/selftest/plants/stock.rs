@@ -80,7 +80,7 @@ plants! {
         at(order)
     };
 
-    I5 "an event is dropped from the middle of a stream", "v", |data| {
+    I5 "an event is dropped from the middle of a stream", "where 2 should be", |data| {
         let validated = first::<OrderValidated>(data)?;
         let order = data.events.remove(validated).stream;
         at(order)

@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use viscount_actors::{Entity, LoadError, Next, Origin, Reply};
 use viscount_chassis::{
     idempotency::{self, Claim, StoredAnswer},
@@ -198,7 +197,7 @@ impl OrderActor {
             });
             let row = Row {
                 lines: view.filter(|_| is_new).map(|view| view.lines),
-                look_at: self.look_at(&after),
+                look_after: self.look_after(&after),
                 order: after.clone(),
             };
             let projection = Projection::Order { row: Box::new(row), answer };
@@ -263,15 +262,14 @@ impl OrderActor {
         Ok(())
     }
 
-    /// When the deadlines have to look at the order that is committed now. One look is promised with the first commit,
-    /// and may have been put off by now to the end of the wait for stock; another only when what the order waits for
-    /// since is due before that.
-    fn look_at(&self, order: &Order) -> Option<Timestamp> {
+    /// How long from now the deadlines have to look at the order that is committed. One look is promised with the first
+    /// commit, and may have been put off by now to the end of the wait for stock; another only where what the order waits
+    /// for since may be due before that.
+    fn look_after(&self, order: &Order) -> Option<Duration> {
         let deadlines = &self.env.0.deadlines;
         match order.status {
-            Status::Created => Some(order.created_at + FIRST_LOOK.min(deadlines.stock)),
-            Status::Validated => Some(order.updated_at + deadlines.payment)
-                .filter(|due| *due < order.created_at + deadlines.stock),
+            Status::Created => Some(FIRST_LOOK.min(deadlines.stock)),
+            Status::Validated => Some(deadlines.payment).filter(|payment| *payment < deadlines.stock),
             _ => None,
         }
     }

@@ -102,7 +102,7 @@ impl Orders {
     pub async fn waiting(&self, stuck_after: Duration, most: i64) -> Result<Vec<Waiting>, sqlx::Error> {
         sqlx::query(
             "select o.status, count(*) as open,
-                    count(*) filter (where o.updated_at < now() - make_interval(secs => $1)) as stuck
+                    count(*) filter (where o.waits_since < now() - make_interval(secs => $1)) as stuck
              from (select distinct order_id
                    from (select order_id from order_deadlines order by look_at desc, order_id desc limit $2) newest) d
              join orders o on o.id = d.order_id
@@ -128,8 +128,8 @@ impl Orders {
         sqlx::query(
             "with looked as (
                 select d.look_at, d.order_id, o.status, case o.status
-                    when 'created' then o.updated_at + make_interval(secs => $1)
-                    when 'validated' then o.updated_at + make_interval(secs => $2)
+                    when 'created' then o.waits_since + make_interval(secs => $1)
+                    when 'validated' then o.waits_since + make_interval(secs => $2)
                     when 'paid' then now() + interval '1 hour' end as due_at
                 from (select * from order_deadlines where look_at <= now() order by look_at, order_id limit $3) d
                 left join orders o on o.id = d.order_id and o.status in ('created', 'validated', 'paid')

@@ -1,6 +1,6 @@
 //! Writes a batch of orders: their rows, the answers to remember, and their events, in one statement.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use jiff_sqlx::ToSqlx;
 use serde_json::value::RawValue;
@@ -56,8 +56,8 @@ pub struct Row {
     pub lines: Option<Box<RawValue>>,
     /// The order after the commit.
     pub order: Order,
-    /// When to look whether it still waits, where no earlier look is promised.
-    pub look_at: Option<jiff::Timestamp>,
+    /// How long after the commit to look whether it still waits, where no earlier look is promised.
+    pub look_after: Option<Duration>,
 }
 
 /// Writes orders.
@@ -78,7 +78,7 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
         (
             "changed",
             "update orders o set status = u.status, version = u.version, refunded = u.refunded, reason = u.reason,
-                updated_at = u.updated_at
+                updated_at = u.updated_at, waits_since = case when o.status = u.status then o.waits_since else now() end
              from unnest($20::uuid[], $21::text[], $22::int[], $23::bigint[], $24::text[], $25::timestamptz[])
                 as u (id, status, version, refunded, reason, updated_at)
              where o.id = u.id and o.version < u.version
@@ -86,7 +86,9 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
         ),
         (
             "attended",
-            "insert into order_deadlines (look_at, order_id) select * from unnest($32::timestamptz[], $19::uuid[])
+            // By the database's clock, as all that has to do with deadlines: those of replicas may be wrong.
+            "insert into order_deadlines (look_at, order_id)
+             select now() + make_interval(secs => u.secs), u.id from unnest($32::float8[], $19::uuid[]) as u (secs, id)
              on conflict do nothing returning 1",
         ),
         ("answered", &answers),
@@ -117,7 +119,7 @@ impl Writer for OrdersWriter {
         let rows = || batch.projections().filter_map(Projection::row);
         let new = || rows().filter(|row| row.lines.is_some());
         let old = || rows().filter(|row| row.lines.is_none());
-        let looks = || rows().filter_map(|row| Some((row.look_at?.to_sqlx(), row.order.id.uuid())));
+        let looks = || rows().filter_map(|row| Some((row.look_after?.as_secs_f64(), row.order.id.uuid())));
 
         let query = bind_events(sqlx::query(WRITE.as_str()), batch)
             .bind(new().map(|row| row.order.id.uuid()).collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use viscount_chassis::testing::{eventually, run};
-use viscount_contracts::{Topic, UserId};
+use viscount_contracts::{OrderId, Topic, UserId};
 
 use crate::app::TestApp;
 
@@ -159,6 +159,41 @@ fn a_payment_that_never_comes_is_waited_for_as_long_as_configured() {
         assert_eq!(cancelled["reason"]["code"], "deadline");
         assert!(at.duration_since(validated).as_secs_f64() >= 5.0, "{validated} {at}");
     });
+}
+
+/// What an order's last change says of its time was said by a replica, whose clock may be wrong by ten minutes. Its wait is
+/// counted by the database's.
+#[test]
+fn a_replica_whose_clock_is_wrong_ends_no_wait_too_early_or_too_late() {
+    run(async {
+        let app = TestApp::start_with([("ORDERS_STOCK_DEADLINE", "2s")]).await;
+        let ahead = app.order(1).await;
+        clock_was_wrong(&app, ahead, "10 minutes").await;
+        assert_eq!(app.until_status(ahead, "cancelled").await["reason"]["code"], "deadline");
+
+        let app = TestApp::start_with([("ORDERS_STOCK_DEADLINE", "300s")]).await;
+        let behind = app.order(1).await;
+        clock_was_wrong(&app, behind, "-10 minutes").await;
+        // It is looked at now, and the look is put off to the end of the wait.
+        let pool = app.running.database.pool();
+        sqlx::query("update order_deadlines set look_at = now()").execute(pool).await.unwrap();
+        eventually(|| async {
+            let query =
+                "select count(*) = 1 from order_deadlines where look_at > now() + interval '4 minutes'";
+            sqlx::query_scalar::<_, bool>(query).fetch_one(pool).await.unwrap().then_some(())
+        })
+        .await;
+        assert_eq!(app.show(behind).await["status"], "created");
+    });
+}
+
+async fn clock_was_wrong(app: &TestApp, order: OrderId, by: &str) {
+    sqlx::query("update orders set updated_at = updated_at + $2::interval where id = $1")
+        .bind(order.uuid())
+        .bind(by)
+        .execute(app.running.database.pool())
+        .await
+        .unwrap();
 }
 
 /// The first look may find the order waiting for stock and be put off far beyond a shorter wait for payment.

@@ -249,12 +249,12 @@ impl PaymentActor {
 
     async fn ask(&self, call: &Call, again: bool) -> Answer {
         let order = self.payment.order();
-        let key = match call {
-            Call::Charge(_) | Call::FindCharge => CallId::Charge.key(order),
-            Call::Refund { id, .. } => CallId::Refund(*id).key(order),
+        let question = match call {
+            Call::Charge(_) | Call::FindCharge => CallId::Charge,
+            Call::Refund { id, .. } => CallId::Refund(*id),
         };
         failpoint!("payments.before-provider");
-        let mut early = self.env.0.early.wait(key);
+        let mut early = self.env.0.early.wait(order, question);
         let provider = &self.env.0.provider;
         let asking = async {
             if again { provider.ask_again(order, call).await } else { provider.ask(order, call).await }

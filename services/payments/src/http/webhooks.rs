@@ -74,7 +74,7 @@ pub async fn take(
         count("ignored");
         return Ok(HttpResponse::Ok().finish());
     };
-    api.early.tell(told.call.key(told.order), &told.answer);
+    api.early.tell(told.order, told.call, &told.answer);
     let Told { order, call, customer, amount, answer } = told;
     let id = WebhookId { provider: provider::NAME, event: event.id };
     let asked = api.router.ask(order, PATIENCE, |reply| Request {
