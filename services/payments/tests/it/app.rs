@@ -94,6 +94,7 @@ impl TestApp {
             },
             webhook_secret: secret,
             cancel_quiet: setup.cancel_quiet,
+            handler_deadline: Duration::from_secs(60),
         };
         let bank = simulator::start(bank_config.clone(), bed.platform()).await.expect("the bank starts");
         let payments =
