@@ -11,7 +11,7 @@
 //!
 //! Processes are in process groups of their own, so that a Ctrl-C in the terminal is the rig's alone, and carry the mark
 //! of the run in their environment. When the last [`Platform`] of a run is dropped, everything is killed and the data
-//! removed; the logs stay. When the rig itself is killed, a shell does the same ([`watch`]).
+//! removed; the logs stay. When the rig itself is killed, a shell does the same (`watch`).
 
 mod commands;
 mod control;

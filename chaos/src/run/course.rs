@@ -50,6 +50,8 @@ pub(super) struct Outcomes {
     pub figures: BTreeMap<String, f64>,
     /// How much the auditor looked at: events and lines of the history.
     pub looked_at: (usize, usize),
+    /// Begin and end of the load.
+    pub load_time: (Timestamp, Timestamp),
 }
 
 impl Outcomes {
@@ -168,6 +170,7 @@ pub(super) async fn run(
         samples,
         figures,
         looked_at: (data.events.len(), data.history.len()),
+        load_time: (load_began, load_ended),
     })
 }
 
