@@ -137,8 +137,6 @@ pub struct Replica<S: Service> {
     queue: VecDeque<u64>,
     /// By how many milliseconds its clock is wrong.
     pub skew: i64,
-    /// By how many it was wrong at the most.
-    pub worst: i64,
     /// Its consumers, one for each topic that it listens to.
     pub intakes: Vec<Intake>,
 }
@@ -182,9 +180,9 @@ pub struct Ended<S: Service> {
     pub outcome: Outcome<S::Answer>,
 }
 
-fn replica<S: Service>(skew: i64, worst: i64) -> Replica<S> {
+fn replica<S: Service>(skew: i64) -> Replica<S> {
     let intakes = S::LISTENS.iter().map(|_| Intake::default()).collect();
-    Replica { memory: S::Memory::default(), tasks: Vec::new(), queue: VecDeque::new(), skew, worst, intakes }
+    Replica { memory: S::Memory::default(), tasks: Vec::new(), queue: VecDeque::new(), skew, intakes }
 }
 
 impl<S: Service> Node<S> {
@@ -196,7 +194,7 @@ impl<S: Service> Node<S> {
         }
         Self {
             db: Database::new(S::TOPIC),
-            replicas: (0..REPLICAS).map(|_| replica(0, 0)).collect(),
+            replicas: (0..REPLICAS).map(|_| replica(0)).collect(),
             groups: vec![group; S::LISTENS.len()],
             relay: (0, 0),
             taken: None,
@@ -208,8 +206,8 @@ impl<S: Service> Node<S> {
     /// are dealt out anew.
     pub fn crash(&mut self, at: usize, shared: &mut Shared) {
         shared.note(|| format!("{}-{at} is killed", S::TOPIC.service()));
-        let Replica { skew, worst, .. } = self.replicas[at];
-        self.replicas[at] = replica(skew, worst);
+        let skew = self.replicas[at].skew;
+        self.replicas[at] = replica(skew);
         for group in &mut self.groups {
             for owner in &mut group.owner {
                 if owner.0 == at {

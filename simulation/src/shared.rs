@@ -116,8 +116,7 @@ impl Shared {
 
     /// The time on a clock that is so many milliseconds wrong.
     pub fn clock(&self, skew: i64) -> Timestamp {
-        // Milliseconds of 2026; far from either end of time.
-        Timestamp::from_millisecond(1_767_225_600_000 + self.now + skew).unwrap_or_default()
+        time(self.now + skew)
     }
 
     /// Gives an event an id of this world instead of a random one.
@@ -141,4 +140,10 @@ impl Shared {
             self.violation = Some(what);
         }
     }
+}
+
+/// A moment, from milliseconds since the world began.
+pub fn time(millis: i64) -> Timestamp {
+    // Somewhere in 2026; far from either end of time.
+    Timestamp::from_millisecond(1_767_225_600_000 + millis).unwrap_or_default()
 }

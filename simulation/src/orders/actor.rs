@@ -13,7 +13,7 @@ use viscount_orders::{
     subscription,
 };
 
-use super::tables::{Body, Change, Claim, OrderTables, look_at};
+use super::tables::{Body, Change, Claim, OrderTables, look_after};
 use crate::{
     defect::Defect,
     node::{At, Outcome, Progress, Service, Step},
@@ -154,9 +154,9 @@ impl Service for Orders {
         }
         let late = at.shared.has(Defect::KeyAfterCommit);
         let answer = work.claim.filter(|_| !late).map(|claim| (claim, body));
-        let look_at = look_at(&after).filter(|_| !at.shared.has(Defect::DeadlineIgnored));
+        let look_after = look_after(&after).filter(|_| !at.shared.has(Defect::DeadlineIgnored));
         work.after = Some(after.clone());
-        let change = Change { after, look_at, at: at.shared.now, answer };
+        let change = Change { after, look_after, at: at.shared.now, answer };
         Progress::Commit(Entry { events, cause: cause.cloned(), change })
     }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use viscount_contracts::{OrderId, UserId};
 use viscount_orders::domain::{Order, Status};
 
-use crate::{defect::Defect, store::Tables};
+use crate::{defect::Defect, shared::time, store::Tables};
 
 /// How long an order waits for inventory.
 pub const STOCK_DEADLINE: SignedDuration = SignedDuration::from_mins(15);
@@ -44,9 +44,9 @@ impl Body {
 pub struct Change {
     /// The order afterwards.
     pub after: Order,
-    /// When to look whether it still waits.
-    pub look_at: Option<Timestamp>,
-    /// The true time, in milliseconds.
+    /// How long from now to look whether it still waits.
+    pub look_after: Option<SignedDuration>,
+    /// The time by the database's clock, which is the true one, in milliseconds.
     pub at: i64,
     /// The answer to keep under a key.
     pub answer: Option<(Claim, Body)>,
@@ -61,7 +61,7 @@ pub struct Row {
     pub version: i32,
     /// When it last changed, by the clock of who changed it.
     pub updated_at: Timestamp,
-    /// Since when it stands there, in true time: what no replica knows.
+    /// Since when it stands there, by the database's clock.
     pub since: i64,
 }
 
@@ -88,13 +88,11 @@ pub struct OrderTables {
     pub answers: BTreeMap<Claim, Body>,
 }
 
-/// When the deadlines have to look at an order that is committed now.
-pub fn look_at(order: &Order) -> Option<Timestamp> {
+/// How long from now the deadlines have to look at an order that is committed.
+pub fn look_after(order: &Order) -> Option<SignedDuration> {
     match order.status {
-        Status::Created => Some(order.created_at + FIRST_LOOK.min(STOCK_DEADLINE)),
-        Status::Validated => {
-            Some(order.updated_at + PAYMENT_DEADLINE).filter(|due| *due < order.created_at + STOCK_DEADLINE)
-        }
+        Status::Created => Some(FIRST_LOOK.min(STOCK_DEADLINE)),
+        Status::Validated => Some(PAYMENT_DEADLINE).filter(|payment| *payment < STOCK_DEADLINE),
         _ => None,
     }
 }
@@ -114,7 +112,7 @@ impl Tables for OrderTables {
             let since = if row.status == status { row.since } else { change.at };
             *row = Row { since, ..new };
         }
-        self.looks.extend(change.look_at.map(|at| (at, id)));
+        self.looks.extend(change.look_after.map(|after| (time(change.at) + after, id)));
         if let Some((claim, body)) = &change.answer {
             self.answers.insert(*claim, body.clone());
         }
@@ -137,8 +135,8 @@ impl OrderTables {
         let mut overdue = Vec::new();
         for (at, id) in looked {
             let due = self.rows.get(&id).and_then(|row| match row.status {
-                Status::Created => Some((row.updated_at + STOCK_DEADLINE, row.status)),
-                Status::Validated => Some((row.updated_at + PAYMENT_DEADLINE, row.status)),
+                Status::Created => Some((time(row.since) + STOCK_DEADLINE, row.status)),
+                Status::Validated => Some((time(row.since) + PAYMENT_DEADLINE, row.status)),
                 Status::Paid => Some((now + SignedDuration::from_hours(1), row.status)),
                 _ => None,
             });
