@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -44,7 +45,10 @@ pub fn embedded() -> Plan {
     Plan { engine: Engine::Embedded, ..Plan::new(viscount()) }
 }
 
+/// One platform at a time: a port that one has given back is not to be another's by the time it is looked at.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(test)
 }
