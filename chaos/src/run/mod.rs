@@ -7,7 +7,11 @@ mod paper;
 mod sampler;
 mod tell;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -75,8 +79,7 @@ pub async fn run(args: RunArgs) -> Result<Verdict, Failure> {
         // After each, so that what was found is kept whatever becomes of the next.
         told.write(&folder)?;
     }
-    print!("{}", told.table());
-    println!("report: {}", folder.join("report.html").display());
+    print(&format!("{}report: {}\n", told.table(), folder.join("report.html").display()));
     told.verdict()
 }
 
@@ -88,13 +91,20 @@ fn folder(name: &str) -> PathBuf {
     Path::new(".viscount/chaos").join(format!("{time}-{name}"))
 }
 
+/// Prints what was asked for. Who reads only the beginning of it has seen enough.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
 /// `list`
 pub fn list() -> Result<Verdict, Failure> {
+    let mut text = String::new();
     for experiment in library::all()? {
         let quick = if experiment.quick.is_some() { "quick" } else { "" };
         let length = span::text(experiment.length);
-        println!("{:<22} {length:>5}  {quick:<5}  {}", experiment.name, experiment.about);
+        let _ = writeln!(text, "{:<22} {length:>5}  {quick:<5}  {}", experiment.name, experiment.about);
     }
+    print(&text);
     Ok(Verdict::Holds)
 }
 
@@ -107,9 +117,11 @@ pub fn schedule(args: &ScheduleArgs) -> Result<Verdict, Failure> {
         };
         experiment = scaled;
     }
+    let mut text = String::new();
     for step in experiment.schedule(args.seed)? {
-        println!("{:>9.3}  {}", step.at.as_secs_f64(), step.action.words());
+        let _ = writeln!(text, "{:>9.3}  {}", step.at.as_secs_f64(), step.action.words());
     }
+    print(&text);
     Ok(Verdict::Holds)
 }
 
@@ -123,21 +135,24 @@ pub fn audit(args: &AuditArgs) -> Result<Verdict, Failure> {
     data.history = history::read(&args.history).map_err(|error| told(&args.history, &error))?;
     let settle = std::time::Duration::from_secs(args.settle);
     let violations = audit::check(&data, &audit::Terms { settle, ..audit::Terms::default() });
+    let mut text = String::new();
     for violation in &violations {
-        println!("{violation}\n");
+        let _ = writeln!(text, "{violation}\n");
     }
-    println!(
+    let _ = writeln!(
+        text,
         "{} violations in {} events and {} lines of history",
         violations.len(),
         data.events.len(),
         data.history.len()
     );
+    print(&text);
     Ok(if violations.is_empty() { Verdict::Holds } else { Verdict::Violated })
 }
 
 /// `selftest`
 pub fn selftest() -> Result<Verdict, Failure> {
     let outcome = crate::selftest::selftest().map_err(|error| Failure::Usage(error.to_string()))?;
-    println!("{outcome}");
+    print(&format!("{outcome}\n"));
     Ok(if outcome.passed() { Verdict::Holds } else { Verdict::Violated })
 }
