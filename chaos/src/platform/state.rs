@@ -93,6 +93,7 @@ impl Inner {
             }
         }
         watch::end_all(&self.layout.mark);
+        self.proxies.values().for_each(Proxy::close);
         self.keep_logs_of_servers();
         locked(&self.volume).take();
         if !self.plan.keep {

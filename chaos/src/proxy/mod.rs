@@ -16,7 +16,12 @@ mod pump;
 mod tests;
 mod weather;
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use tokio::{
     runtime,
@@ -33,8 +38,8 @@ pub struct Proxy {
     name: String,
     address: SocketAddr,
     link: Arc<Link>,
-    stop: Option<watch::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+    /// While it runs: what ends its thread, and the thread.
+    running: Mutex<Option<(watch::Sender<()>, thread::JoinHandle<()>)>>,
 }
 
 /// What has passed.
@@ -63,7 +68,8 @@ impl Proxy {
         let thread = thread::Builder::new()
             .name(format!("proxy {name}"))
             .spawn(move || runtime.block_on(door.keep(shared, stopped, ready)))?;
-        let proxy = Self { name: name.to_owned(), address, link, stop: Some(stop), thread: Some(thread) };
+        let running = Mutex::new(Some((stop, thread)));
+        let proxy = Self { name: name.to_owned(), address, link, running };
         is_ready.await.map_err(|_| io::Error::other("the proxy ended while it started"))?;
         Ok(proxy)
     }
@@ -102,14 +108,20 @@ impl Proxy {
     pub fn figures(&self) -> Figures {
         self.link.figures()
     }
+
+    /// Closes the listener and all connections, whoever still knows it. Blocks for a moment.
+    pub fn close(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, thread)) = running {
+            drop(stop);
+            // Its loop waits for nothing but this; when it has ended the port is free. A panic was told by its hook.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // Its loop waits for nothing but this; when it has ended the port is free. A panic was told by its hook.
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
