@@ -77,6 +77,20 @@ impl<'a> Twins<'a> {
         self.processes.until_ready(*port).await;
     }
 
+    /// Waits until both replicas of orders have heard of a product: each has a price book of its own.
+    async fn until_orderable(&self, customer: &str, product: &str) {
+        for (_, port, _) in self.replicas.iter().filter(|(name, ..)| name.starts_with("orders")) {
+            eventually("an order at each replica", || async {
+                let request = self.processes.http.post(format!("http://127.0.0.1:{port}/v1/orders"));
+                let request =
+                    request.bearer_auth(customer).header("Idempotency-Key", Uuid::now_v7().to_string());
+                let answer = request.json(&basket(product, 1)).send().await.ok()?;
+                (answer.status() == StatusCode::CREATED).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// `kill -9`, and at once a new one.
     fn kill_and_start(&mut self, index: usize) {
         let (name, port, process) = &mut self.replicas[index];
@@ -181,8 +195,7 @@ fn replicas_are_replaced_one_by_one_and_no_request_fails() {
         let mut twins = Twins::start(&processes).await;
         let product = processes.product().await;
         let customer = processes.token("customer").await;
-        let first = Uuid::now_v7().to_string();
-        processes.post("/v1/orders", &customer, &first, &basket(&product, 1), StatusCode::CREATED).await;
+        twins.until_orderable(&customer, &product).await;
 
         let (placed, refused, is_over) = (Cell::new(0), Cell::new(0), Cell::new(false));
         let shopping = join_all((0..20).map(|_| async {
