@@ -7,14 +7,14 @@ use viscount_contracts::{DecodeError, Envelope, ProductId, ReservationId, events
 use crate::domain::{Adjustment, Lines, Notice, Reason, Reservation, ShortLine};
 
 fn order_id(id: ReservationId, of_order: bool) -> String {
-    if of_order { id.to_string() } else { String::new() }
+    if of_order { id.text() } else { String::new() }
 }
 
 fn lines(reservation: &Reservation) -> Vec<proto::Line> {
     reservation
         .lines()
         .into_iter()
-        .map(|(product, quantity)| proto::Line { product_id: product.to_string(), quantity })
+        .map(|(product, quantity)| proto::Line { product_id: product.text(), quantity })
         .collect()
 }
 
@@ -22,10 +22,10 @@ fn lines(reservation: &Reservation) -> Vec<proto::Line> {
 pub fn reserved(id: ReservationId, of_order: bool, wanted: &Lines, now: Timestamp) -> NewEvent {
     let lines = wanted
         .iter()
-        .map(|(product, quantity)| proto::Line { product_id: product.to_string(), quantity: quantity.get() })
+        .map(|(product, quantity)| proto::Line { product_id: product.text(), quantity: quantity.get() })
         .collect();
     let event =
-        proto::InventoryReserved { reservation_id: id.to_string(), order_id: order_id(id, of_order), lines };
+        proto::InventoryReserved { reservation_id: id.text(), order_id: order_id(id, of_order), lines };
     NewEvent::new(id, 1, &event, now)
 }
 
@@ -34,23 +34,20 @@ pub fn rejected(id: ReservationId, of_order: bool, short: &[ShortLine], now: Tim
     let short_lines = short
         .iter()
         .map(|line| proto::ShortLine {
-            product_id: line.product_id.to_string(),
+            product_id: line.product_id.text(),
             wanted: line.wanted,
             available: line.available,
         })
         .collect();
-    let event = proto::InventoryRejected {
-        reservation_id: id.to_string(),
-        order_id: order_id(id, of_order),
-        short_lines,
-    };
+    let event =
+        proto::InventoryRejected { reservation_id: id.text(), order_id: order_id(id, of_order), short_lines };
     NewEvent::new(id, 1, &event, now)
 }
 
 /// What was held is free again. `after` is the reservation after the event.
 pub fn released(after: &Reservation, reason: Reason, now: Timestamp) -> NewEvent {
     let event = proto::InventoryReleased {
-        reservation_id: after.id.to_string(),
+        reservation_id: after.id.text(),
         order_id: order_id(after.id, after.of_order),
         lines: lines(after),
         reason: reason.name().to_owned(),
@@ -61,7 +58,7 @@ pub fn released(after: &Reservation, reason: Reason, now: Timestamp) -> NewEvent
 /// What was held has left the house. `after` is the reservation after the event.
 pub fn deducted(after: &Reservation, now: Timestamp) -> NewEvent {
     let event = proto::InventoryDeducted {
-        reservation_id: after.id.to_string(),
+        reservation_id: after.id.text(),
         order_id: order_id(after.id, after.of_order),
         lines: lines(after),
     };
@@ -71,7 +68,7 @@ pub fn deducted(after: &Reservation, now: Timestamp) -> NewEvent {
 /// Stock was changed by hand.
 pub fn adjusted(product: ProductId, adjustment: &Adjustment, version: i32, now: Timestamp) -> NewEvent {
     let event = proto::InventoryAdjusted {
-        product_id: product.to_string(),
+        product_id: product.text(),
         location: adjustment.location.to_string(),
         delta: adjustment.delta,
         reason: adjustment.kind.name().to_owned(),
@@ -81,7 +78,7 @@ pub fn adjusted(product: ProductId, adjustment: &Adjustment, version: i32, now: 
 
 /// News of a product, whose events have come to `version`.
 pub fn notices(product: ProductId, notices: &[Notice], version: i32, now: Timestamp) -> Vec<NewEvent> {
-    let product_id = product.to_string();
+    let product_id = product.text();
     (version + 1..)
         .zip(notices)
         .map(|(version, notice)| match *notice {
