@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Dataset, Sources, Terms, Violation},
-    clients::{Clients, Load, LoadFigures, Stop, Target},
+    clients::{Clients, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
     history::Recorder,
@@ -26,7 +26,7 @@ use crate::{
 
 /// The longest time that a part may take to be back when all is over.
 const BACK: Duration = Duration::from_secs(60);
-/// MiB for PostgreSQL where its disk is to be filled.
+/// MiB for PostgreSQL where its disk is to be filled, and the experiment does not say.
 const VOLUME: u32 = 768;
 /// How long what is still on its way may take, before everything is read for the audit.
 const REST: Duration = Duration::from_secs(60);
@@ -82,19 +82,16 @@ pub(super) async fn run(
     setting: &Setting,
     folder: &Path,
 ) -> Result<Outcomes, Failure> {
-    let load: Load = experiment.load.clone();
-    load.check().map_err(|error| Failure::Usage(format!("{}: {error}", experiment.name)))?;
     let steps = experiment.schedule(setting.seed)?;
     let plan = plan(experiment, setting, &steps, folder)?;
     let failed = |what: &'static str| move |error: std::io::Error| Failure::Usage(format!("{what}: {error}"));
-    std::fs::create_dir_all(folder).map_err(failed("the folder of the run"))?;
 
     let platform = Platform::start(plan, folder).await?;
     let bench = Arc::new(Bench::new(&platform).await?);
     let history = folder.join("history.jsonl");
     let recorder = Recorder::create(&history).map_err(|error| Failure::Usage(error.to_string()))?;
     let target = target(&platform, setting.seed);
-    let clients = Clients::prepare(&load, &target, &recorder)
+    let clients = Clients::prepare(&experiment.load, &target, &recorder)
         .await
         .map_err(|error| Failure::Usage(format!("the load could not be prepared: {error}")))?;
 
@@ -182,11 +179,10 @@ fn plan(experiment: &Experiment, setting: &Setting, steps: &[Step], folder: &Pat
             experiment.name
         )));
     }
-    let mut plan = Plan {
-        volume: steps.iter().any(|step| matches!(step.action, Action::DiskFull { .. })).then_some(VOLUME),
-        keep: setting.keep,
-        ..experiment.plan(&setting.program.path)
-    };
+    let mut plan = Plan { keep: setting.keep, ..experiment.plan(&setting.program.path) };
+    if steps.iter().any(|step| matches!(step.action, Action::DiskFull { .. })) {
+        plan.volume.get_or_insert(VOLUME);
+    }
     // The provider and the operator's means of making it misbehave.
     let on_demand = |step: &Step| matches!(step.action, Action::Provider { .. } | Action::Faults { .. });
     if steps.iter().any(on_demand) && !plan.variables.iter().any(|(name, _)| name == "VISCOUNT_FAULTS") {

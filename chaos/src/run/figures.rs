@@ -72,6 +72,7 @@ impl Evidence<'_> {
         let measured = [
             ("accepted_min", Some(self.load.accepted as f64)),
             ("accepted_during_fault_min", self.accepted_during_faults()),
+            ("refused_during_fault_min", Some(self.refused_during_faults())),
             ("max_unknown_share", self.share(self.load.unanswered.len() as u64)),
             ("max_refused_share", self.share(self.load.refused)),
             ("only_retriable", Some(truth(self.only_retriable()))),
@@ -177,6 +178,11 @@ impl Evidence<'_> {
     fn accepted_during_faults(&self) -> Option<f64> {
         let during = self.rate(|second| self.in_fault(second) && self.in_fault(second + 1.0))?;
         Some(during / self.rate_before().filter(|rate| *rate > 0.0)?)
+    }
+
+    fn refused_during_faults(&self) -> f64 {
+        let seconds = self.load.seconds.iter().filter(|second| self.in_fault(f64::from(second.second)));
+        seconds.map(|second| f64::from(second.refused)).sum()
     }
 
     fn recovered_within(&self) -> Option<f64> {
