@@ -306,12 +306,19 @@ impl Evidence<'_> {
         Some(worst.sold as f64)
     }
 
+    /// By the history and not by rounds: the end of the load may cut one off, whose answers come all the same.
     fn same_answer(&self) -> Option<bool> {
-        let rounds = &self.load.rounds;
-        let same = rounds
-            .iter()
-            .all(|round| round.orders == 1 && round.bodies == 1 && round.answered == round.asked);
-        (!rounds.is_empty()).then_some(same)
+        let mut first = BTreeMap::new();
+        let mut same = None;
+        for operation in self.operations() {
+            if let (Call::PlaceOrder { key, .. }, Outcome::Ok { body, .. }) =
+                (&operation.call, &operation.outcome)
+            {
+                let is_first = *first.entry(key).or_insert(body) == body;
+                same = Some(same.unwrap_or(true) && is_first);
+            }
+        }
+        same
     }
 
     /// Orders that their deadline has cancelled before its time, and long after it, by the clock of the clients: from
