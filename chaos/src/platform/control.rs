@@ -113,8 +113,8 @@ impl Platform {
         done.map_err(|source| PlatformError::Signal { part: part.clone(), source })
     }
 
-    /// Stops everything in order: the services, the provider, the brokers, PostgreSQL. Nothing is left of it but the
-    /// logs, and the servers' data where the plan keeps it.
+    /// Stops everything in order: the services, the provider, the brokers (several are killed), PostgreSQL. Nothing is
+    /// left of it but the logs, and the servers' data where the plan keeps it.
     ///
     /// # Errors
     /// What did not end when asked to, or was still there at the end. It is gone all the same.
@@ -128,8 +128,14 @@ impl Platform {
         let mut outcome = Ok(());
         for stage in [services, provider, brokers, databases] {
             let stage: Vec<_> = stage.into_iter().filter(|part| self.is_running(part)).collect();
-            for ended in join_all(stage.iter().map(|part| self.terminate(part))).await {
-                outcome = outcome.and(ended.map(drop));
+            // A broker hands over before it ends, for which it needs a majority: the last of several never would.
+            let is_quorum = stage.len() > 1 && stage.iter().all(|part| part.kind() == "broker");
+            let end = async |part| match is_quorum {
+                true => self.kill(part).await,
+                false => self.terminate(part).await.map(drop),
+            };
+            for ended in join_all(stage.iter().map(end)).await {
+                outcome = outcome.and(ended);
             }
         }
         let mark = self.0.layout.mark.clone();

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// For anything to come about on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of each log that a failed test tells.
+const TOLD: usize = 20;
 
 /// The program that the workspace's own tests have built, unless `VISCOUNT_BIN` names one.
 pub fn viscount() -> PathBuf {
@@ -38,6 +40,36 @@ pub fn brokers_are_wanted(test: &str) -> bool {
         eprintln!("left out because of VISCOUNT_WITHOUT_KAFKA=1: {test}");
     }
     !without
+}
+
+/// A run's folder. When the test fails it says what the processes had to say, before it goes.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for entry in fs::read_dir(self.path().join("logs")).into_iter().flatten().flatten() {
+            let log = fs::read(entry.path()).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let told: Vec<&str> = log.lines().filter(|line| !line.contains("\"level\":\"INFO\"")).collect();
+            eprintln!("--- {} ({} lines)", entry.file_name().to_string_lossy(), log.lines().count());
+            for line in told.iter().skip(told.len().saturating_sub(TOLD)).chain(log.lines().last().iter()) {
+                eprintln!("{}", line.chars().take(300).collect::<String>());
+            }
+        }
+    }
 }
 
 /// A plan without brokers, which starts in seconds.

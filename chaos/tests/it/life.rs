@@ -8,7 +8,7 @@ use chaos::{
 };
 use sqlx::{Connection as _, PgConnection};
 
-use crate::bed::{Shop, assert_tidy, block_on, brokers_are_wanted, embedded, processes_in, viscount};
+use crate::bed::{Folder, Shop, assert_tidy, block_on, brokers_are_wanted, embedded, processes_in, viscount};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -18,7 +18,7 @@ fn an_order_is_placed_before_and_after_processes_are_killed_and_nothing_is_left(
         return;
     }
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let platform = Platform::start(Plan::new(viscount()), folder.path()).await.unwrap();
         let shop = Shop::open(&platform).await;
         shop.order().await;
@@ -68,7 +68,7 @@ fn an_order_is_placed_before_and_after_processes_are_killed_and_nothing_is_left(
 #[test]
 fn in_one_process_a_part_is_halted_cut_off_and_started_with_other_variables() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let platform = Platform::start(embedded(), folder.path()).await.unwrap();
         let shop = Shop::open(&platform).await;
         shop.order().await;

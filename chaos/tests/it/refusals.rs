@@ -4,7 +4,7 @@ use std::{net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
 use chaos::platform::{Plan, Platform, PlatformError, program::Program};
 
-use crate::bed::{assert_tidy, block_on, embedded, processes_in, viscount};
+use crate::bed::{Folder, assert_tidy, block_on, embedded, processes_in, viscount};
 
 async fn refused(plan: Plan, folder: &Path) -> String {
     let refused = Platform::start(plan, folder).await.unwrap_err();
@@ -20,7 +20,7 @@ async fn refused(plan: Plan, folder: &Path) -> String {
 #[test]
 fn a_port_that_is_taken_is_named_with_the_part_that_wanted_it() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port().to_string();
         let mut plan = embedded();
@@ -36,7 +36,7 @@ fn a_port_that_is_taken_is_named_with_the_part_that_wanted_it() {
 #[test]
 fn a_wrong_setting_is_told_as_the_program_tells_it() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let variables = vec![("ORDERS_FULFILMENT".to_owned(), "by owl".to_owned())];
         let said = refused(Plan { variables, ..embedded() }, folder.path()).await;
         assert!(said.contains("platform-1") && said.contains("ORDERS_FULFILMENT"), "{said}");
@@ -46,7 +46,7 @@ fn a_wrong_setting_is_told_as_the_program_tells_it() {
 #[test]
 fn a_program_that_is_none_is_refused_before_anything_starts() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let broken = folder.path().join("viscount");
         std::fs::write(&broken, "#!/bin/sh\necho 'not what you think' >&2\nexit 3\n").unwrap();
         std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();

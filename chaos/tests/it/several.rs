@@ -8,7 +8,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 
-use crate::bed::{Shop, block_on, brokers_are_wanted, viscount};
+use crate::bed::{Folder, Shop, block_on, brokers_are_wanted, viscount};
 
 #[test]
 fn of_three_brokers_any_one_may_be_killed() {
@@ -16,7 +16,7 @@ fn of_three_brokers_any_one_may_be_killed() {
         return;
     }
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let replicas = BTreeMap::from([("orders".to_owned(), 1), ("inventory".to_owned(), 1)]);
         let plan = Plan { brokers: 3, durable: true, replicas, ..Plan::new(viscount()) };
         let platform = Platform::start(plan, folder.path()).await.unwrap();

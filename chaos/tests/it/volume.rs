@@ -2,12 +2,12 @@
 
 use chaos::platform::{Part, Plan, Platform, PlatformError};
 
-use crate::bed::{Shop, assert_tidy, block_on, embedded, processes_in};
+use crate::bed::{Folder, Shop, assert_tidy, block_on, embedded, processes_in};
 
 #[test]
 fn on_a_full_disk_nothing_is_taken_and_afterwards_everything_is() {
     block_on(async {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::new();
         let plan = Plan { volume: Some(400), ..embedded() };
         let platform = match Platform::start(plan, folder.path()).await {
             Ok(platform) => platform,
