@@ -54,13 +54,17 @@ impl<S: Service> Node<S> {
             shared.note(|| format!("{} will not be handled by {}", shown(&event), S::TOPIC.service()));
             shared.poisoned.push(event.id);
         }
-        let parks = intake.dead.contains(&event.key) && !shared.has(Defect::ParkNothing);
-        if parks && !intake.lanes.contains_key(&event.key) {
+        // What is in hand of a key already is older, and goes first, unless it is from before: another member may have
+        // parked since what is older still.
+        let goes_first = intake.has_in_hand(event.key);
+        if intake.dead.contains(&event.key) && !goes_first && !shared.has(Defect::ParkNothing) {
             shared.note(|| format!("{}-{owner} parks {}", S::TOPIC.service(), shown(&event)));
             self.db.park(group, event);
             return true;
         }
-        if !shared.has(Defect::OffsetBeforeCommit) {
+        if !shared.has(Defect::OffsetBeforeCommit)
+            && let Some(mine) = intake.mine[partition].as_mut()
+        {
             mine.open.insert(slot.offset);
         }
         let lane = intake.lanes.entry(event.key).or_default();

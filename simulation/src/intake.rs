@@ -83,6 +83,11 @@ impl Intake {
         self.mine.get(slot.partition).and_then(Option::as_ref).is_some_and(|mine| mine.turn == slot.turn)
     }
 
+    /// True when an event of this key is in hand, of a partition that has not been another's since.
+    pub fn has_in_hand(&self, key: Uuid) -> bool {
+        self.lanes.get(&key).is_some_and(|lane| lane.iter().any(|(slot, _)| self.is_ours(*slot)))
+    }
+
     /// The partition is somebody else's: what waits of it is not begun.
     pub fn forget(&mut self, partition: usize) {
         if let Some(mine) = self.mine.get_mut(partition) {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    iter,
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
@@ -31,28 +32,35 @@ pub(super) struct Item {
     pub(super) event: Arc<Envelope>,
 }
 
+/// The way of a key that has an event running.
+struct Lane {
+    running: Slot,
+    /// What came after it.
+    waiting: VecDeque<Item>,
+}
+
 /// The lanes of one consumer.
 pub(super) struct Lanes<H> {
     spec: Rc<ConsumerSpec>,
     handler: Rc<H>,
     /// Ends with the lanes.
     running: JoinSet<Done>,
-    /// A key is here while one of its events is running; the queue holds those that came after it.
-    waiting: HashMap<Uuid, VecDeque<Item>>,
+    /// Of the keys that have an event running.
+    open: HashMap<Uuid, Lane>,
 }
 
 impl<H: Handler> Lanes<H> {
     pub(super) fn new(spec: &ConsumerSpec, handler: Rc<H>) -> Self {
         let spec = Rc::new(spec.clone());
-        Self { spec, handler, running: JoinSet::new(), waiting: HashMap::new() }
+        Self { spec, handler, running: JoinSet::new(), open: HashMap::new() }
     }
 
     /// Takes an event in; it runs at once when its key is free.
     pub(super) fn push(&mut self, item: Item) {
-        match self.waiting.get_mut(&item.event.key) {
-            Some(queue) => queue.push_back(item),
+        match self.open.get_mut(&item.event.key) {
+            Some(lane) => lane.waiting.push_back(item),
             None => {
-                self.waiting.insert(item.event.key, VecDeque::new());
+                self.open.insert(item.event.key, Lane { running: item.slot, waiting: VecDeque::new() });
                 self.run(item);
             }
         }
@@ -61,8 +69,8 @@ impl<H: Handler> Lanes<H> {
     /// Forgets what waits of these partitions, without having begun it; what runs goes on.
     pub(super) fn forget(&mut self, partitions: &[i32]) -> Vec<Slot> {
         let mut forgotten = Vec::new();
-        for queue in self.waiting.values_mut() {
-            queue.retain(|item| {
+        for lane in self.open.values_mut() {
+            lane.waiting.retain(|item| {
                 let gone = partitions.contains(&item.slot.partition);
                 if gone {
                     forgotten.push(item.slot);
@@ -88,22 +96,27 @@ impl<H: Handler> Lanes<H> {
 
     /// Begins with what waited behind an event that is through.
     pub(super) fn go_on(&mut self, key: Uuid) {
-        match self.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
-            Some(follower) => self.run(follower),
+        let Some(lane) = self.open.get_mut(&key) else { return };
+        match lane.waiting.pop_front() {
+            Some(follower) => {
+                lane.running = follower.slot;
+                self.run(follower);
+            }
             None => {
-                self.waiting.remove(&key);
+                self.open.remove(&key);
             }
         }
     }
 
-    /// True while an event of this key is running.
-    pub(super) fn is_busy(&self, key: Uuid) -> bool {
-        self.waiting.contains_key(&key)
+    /// Where what is in hand of this key came from.
+    pub(super) fn slots(&self, key: Uuid) -> impl Iterator<Item = Slot> + '_ {
+        let lane = self.open.get(&key).into_iter();
+        lane.flat_map(|lane| iter::once(lane.running).chain(lane.waiting.iter().map(|item| item.slot)))
     }
 
     /// Closes the lane of a key whose event was given up, and gives what waited behind it.
     pub(super) fn close(&mut self, key: Uuid) -> VecDeque<Item> {
-        self.waiting.remove(&key).unwrap_or_default()
+        self.open.remove(&key).map(|lane| lane.waiting).unwrap_or_default()
     }
 
     fn run(&mut self, item: Item) {

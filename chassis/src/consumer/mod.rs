@@ -22,6 +22,8 @@ mod lag;
 mod lanes;
 mod progress;
 mod redrive;
+#[cfg(test)]
+mod tests;
 mod unreadable;
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 use metrics::{Counter, counter, gauge, histogram};
 use sqlx::PgPool;
 use tokio::time::{self, Instant};
+use uuid::Uuid;
 use viscount_actors::{AskError, Restart, Supervisor};
 use viscount_contracts::{Envelope, Topic};
 
@@ -347,8 +350,7 @@ impl<H: Handler> Work<'_, H> {
                 }
                 continue;
             }
-            // What is in hand of a key already is older, and goes first.
-            if self.dead.holds(event.key) && !self.lanes.is_busy(event.key) {
+            if self.dead.holds(event.key) && !self.has_in_hand(event.key) {
                 patiently(self.spec, async || self.dead.park(self.pool, self.spec, &event).await).await?;
             } else {
                 let slot = self.partitions.begin(partition, offset, event.occurred_at);
@@ -357,6 +359,12 @@ impl<H: Handler> Work<'_, H> {
         }
         self.partitions.skip(partition, through);
         Ok(())
+    }
+
+    /// What is in hand of a key already is older than what comes, and goes first. Not so what is left over from an earlier
+    /// time: another member may have parked since what comes between.
+    fn has_in_hand(&self, key: Uuid) -> bool {
+        self.lanes.slots(key).any(|slot| self.partitions.is_ours(slot))
     }
 
     /// Reads again which keys are parked, and begins to redrive what should be.

@@ -306,8 +306,8 @@ pub struct Revoked {
 
 impl Revoked {
     /// With what the engine waits for: an answer or an error, both when this is dropped.
-    #[cfg(feature = "kafka")]
-    fn until(partitions: Vec<i32>, deadline: Instant) -> (Self, std::sync::mpsc::Receiver<()>) {
+    #[cfg(any(test, feature = "kafka"))]
+    pub(crate) fn until(partitions: Vec<i32>, deadline: Instant) -> (Self, std::sync::mpsc::Receiver<()>) {
         let (hold, end) = std::sync::mpsc::sync_channel(1);
         (Self { partitions, deadline, _hold: hold }, end)
     }
