@@ -116,7 +116,7 @@ fn returned(order: &Order, payment: &Payment, add: &mut impl FnMut(String)) {
     }
 }
 
-/// The order that an id in somebody's books names.
+/// The order or the refund that an id in somebody's books names.
 fn order_of(text: &str) -> Option<Uuid> {
-    text.parse().ok()
+    text.strip_prefix("refund-").unwrap_or(text).parse().ok()
 }

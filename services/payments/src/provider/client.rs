@@ -6,7 +6,6 @@ use metrics::counter;
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, sleep_until};
-use uuid::Uuid;
 use viscount_actors::faults::{FaultKind, Faults};
 use viscount_chassis::resilience::{
     BreakerConfig, BreakerState, BulkheadConfig, CallError, Guard, GuardConfig, LimiterConfig, RetryConfig,
@@ -70,7 +69,9 @@ const LONGEST_TEXT: usize = 300;
 /// One question, ready to be sent any number of times.
 struct Question {
     path: &'static str,
-    key: Uuid,
+    /// Of the order for its charge, `refund-` and its id for a refund: a provider has one space of keys for all that it
+    /// does, and the refund that an order asks for by itself has the order's id.
+    key: String,
     /// Absent when it is only to be found out, not done.
     body: Option<Vec<u8>>,
     read: fn(StatusCode, &[u8]) -> Heard,
@@ -188,7 +189,8 @@ impl Provider {
     async fn send(&self, question: &Question, deadline: Instant) -> Heard {
         let Some(body) = &question.body else { return self.look_up(question, deadline).await };
         let left = deadline.saturating_duration_since(Instant::now());
-        let exchange = || self.exchange(Method::POST, question.path, Some((question.key, body.clone())));
+        let exchange =
+            || self.exchange(Method::POST, question.path, Some((question.key.as_str(), body.clone())));
         let answered = self.guard.call_within(left, false, exchange, verdict);
         let found = async {
             sleep(self.timeout / 3).await;
@@ -239,7 +241,7 @@ impl Provider {
         &self,
         method: Method,
         path: &str,
-        post: Option<(Uuid, Vec<u8>)>,
+        post: Option<(&str, Vec<u8>)>,
     ) -> impl Future<Output = Result<Exchanged, reqwest::Error>> + use<> {
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let mut span = self.span(&method, path);
@@ -250,7 +252,7 @@ impl Provider {
         }
         if let Some((key, body)) = post {
             request = request
-                .header(IDEMPOTENCY_KEY, key.to_string())
+                .header(IDEMPOTENCY_KEY, key)
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(body);
         }
@@ -318,7 +320,7 @@ impl Question {
                 };
                 Self {
                     path: "/v1/refunds",
-                    key: id.uuid(),
+                    key: format!("refund-{id}"),
                     body: serde_json::to_vec(&body).ok(),
                     read: |status, body| read(status, body, wire::Refund::answer),
                     read_list: |body| read_list(body, wire::Refund::answer),
@@ -330,7 +332,7 @@ impl Question {
     fn about_charge(order: OrderId) -> Self {
         Self {
             path: "/v1/charges",
-            key: order.uuid(),
+            key: order.to_string(),
             body: None,
             read: |status, body| read(status, body, wire::Charge::answer),
             read_list: |body| read_list(body, wire::Charge::answer),

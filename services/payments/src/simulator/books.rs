@@ -59,6 +59,8 @@ pub(super) enum RefundOutcome {
     NotCaptured,
     /// More than what is left.
     TooMuch,
+    /// A charge was made under its key.
+    KeyReused,
 }
 
 struct Waiting {
@@ -128,6 +130,7 @@ impl Books {
                  update charges set amount_refunded = amount_refunded + $3
                  where sequence = $2 and status = 'succeeded' and captured and amount_refunded + $3 <= amount
                      and not exists (select from refunds where idempotency_key = $1)
+                     and not exists (select from charges where idempotency_key = $1)
                  returning currency
              ), added as (
                  insert into refunds (idempotency_key, charge, amount, currency, metadata, created_at)
@@ -162,6 +165,10 @@ impl Books {
         }
         if let Some(before) = self.refund(key).await? {
             return Ok(RefundOutcome::Made(before));
+        }
+        // As with those who do this for a living: a key is for one thing, whatever that is.
+        if self.charge(key).await?.is_some() {
+            return Ok(RefundOutcome::KeyReused);
         }
         let charge = sqlx::query(charges!("charges where sequence = $1"))
             .bind(number)

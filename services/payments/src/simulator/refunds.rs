@@ -37,6 +37,7 @@ pub(super) async fn create(
     bank.faults.before()?;
     let refund = match bank.books.make_refund(&key, &wanted).await? {
         RefundOutcome::Made(refund) => refund,
+        RefundOutcome::KeyReused => return Err(Refusal::key_reused()),
         RefundOutcome::NoSuchCharge => return Err(Refusal::missing("There is no such charge.")),
         RefundOutcome::NotCaptured => {
             return Err(Refusal::invalid("charge_not_captured", "This charge took no money."));

@@ -6,7 +6,7 @@ use serde_json::json;
 use viscount_chassis::testing::{eventually, run};
 use viscount_contracts::RefundId;
 
-use crate::app::{Setup, TestApp};
+use crate::app::{Order, Setup, TestApp};
 
 #[test]
 fn an_order_cancelled_before_its_charge_is_never_charged() {
@@ -25,6 +25,11 @@ fn an_order_cancelled_before_its_charge_is_never_charged() {
     });
 }
 
+/// As orders do it for an order that is charged when it has ended.
+fn own_refund(order: Order) -> RefundId {
+    RefundId::from(order.id.uuid())
+}
+
 #[test]
 fn a_cancellation_after_the_charge_leaves_the_money_to_a_refund() {
     run(async {
@@ -33,7 +38,7 @@ fn a_cancellation_after_the_charge_leaves_the_money_to_a_refund() {
         app.publish_cancelled(order, 3).await;
         app.all_consumed().await;
         assert_eq!(app.payment(order).await.unwrap()["status"], "captured");
-        app.publish_refund(order, RefundId::new(), 100, 4).await;
+        app.publish_refund(order, own_refund(order), 100, 4).await;
         app.payment_is(order, "refunded").await;
         app.books_agree().await;
     });
@@ -75,7 +80,7 @@ fn a_pending_charge_that_was_made_is_found_although_its_order_is_cancelled() {
         app.faults(json!({})).await;
         app.payment_is(order, "captured").await;
         assert_eq!(app.events(order).await, ["PaymentPending", "PaymentCancelNoted", "PaymentProcessed"]);
-        app.publish_refund(order, RefundId::new(), 100, 4).await;
+        app.publish_refund(order, own_refund(order), 100, 4).await;
         app.payment_is(order, "refunded").await;
         app.books_agree().await;
     });

@@ -79,6 +79,19 @@ fn refunds_never_exceed_the_charge_whoever_asks_at_the_same_time() {
     });
 }
 
+/// Providers keep one space of keys for all that they do.
+#[test]
+fn a_key_that_a_charge_has_is_no_refunds() {
+    run(async {
+        let app = TestApp::start().await;
+        let (_, made) = charge(&app, "key", visa(100)).await;
+        let body = json!({ "charge": made["id"], "amount": 30 });
+        let (status, refused) = post(&app, "/v1/refunds", "key", body.clone()).await;
+        assert_eq!((status, refused["error"]["type"].as_str()), (400, Some("idempotency_error")));
+        assert_eq!(post(&app, "/v1/refunds", "refund-key", body).await.0, 200);
+    });
+}
+
 #[test]
 fn nonsense_is_refused_in_the_providers_words() {
     run(async {
