@@ -6,7 +6,6 @@ use actix_web::{
     HttpResponse,
     web::{Data, Json},
 };
-use jiff::Timestamp;
 use viscount_chassis::{
     http::{Body, current_traceparent},
     problem::Problem,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     actors::{Booked, Booking, Cause, Ended},
     domain::{Lines, Reason, Reservation, State},
+    store,
 };
 
 /// The longest time that a reservation may ask for, in seconds.
@@ -54,8 +54,8 @@ pub async fn reserve(
             return Err(Problem::unprocessable(detail.clone()).with_error("/ttl_seconds", detail));
         }
     };
-    let booking =
-        Booking { id: reservation_id, of_order: false, lines: lines.clone(), expires_at: expiry(ttl) };
+    let expires_at = Some(store::after(&api.pool, ttl).await?);
+    let booking = Booking { id: reservation_id, of_order: false, lines: lines.clone(), expires_at };
     let cause = Cause { event: None, traceparent: current_traceparent() };
     match api.desk.reserve(booking, cause).await.map_err(problem::undecided)? {
         Booked::Rejected(reservation) => Err(problem::insufficient(&reservation)),
@@ -64,12 +64,6 @@ pub async fn reserve(
             Ok(HttpResponse::Created().json(ReservationBody::from(&*reservation)))
         }
     }
-}
-
-/// In whole milliseconds, so that it reads the same from the database.
-fn expiry(ttl: Duration) -> Option<Timestamp> {
-    let ttl = i64::try_from(ttl.as_millis()).ok()?;
-    Timestamp::from_millisecond(Timestamp::now().as_millisecond().checked_add(ttl)?).ok()
 }
 
 /// What was reserved under this id before may not be what is asked for now.

@@ -15,7 +15,7 @@ pub use codec::{adjusted, deducted, notices, rejected, released, reserved, short
 pub use hints::Hints;
 pub use loader::{Loader, NotLoaded};
 pub use reads::{
-    LowStock, MovementRow, balances, expired, is_known, low_stock, mistold, movements, reservations,
+    LowStock, MovementRow, after, balances, expired, is_known, low_stock, mistold, movements, reservations,
 };
 pub use writer::InventoryWriter;
 

@@ -1,6 +1,6 @@
 //! What is read: balances and reservations by id, lists for people, what the sweeper and the announcer look for.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use jiff_sqlx::Timestamp as SqlTimestamp;
@@ -198,6 +198,16 @@ pub async fn movements(
             })
         })
         .collect()
+}
+
+/// So long from now on, by the clock that ends it: replicas' may be wrong. In whole milliseconds, so that it reads the
+/// same from the database.
+pub async fn after(pool: &PgPool, time: Duration) -> Result<Timestamp, sqlx::Error> {
+    let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let after = sqlx::query_scalar(
+        "select date_trunc('milliseconds', now()) + $1 * interval '1 millisecond'",
+    );
+    after.bind(time).fetch_one(pool).await.map(SqlTimestamp::to_jiff)
 }
 
 /// Reservations whose time has run out, oldest first.

@@ -1,6 +1,7 @@
 //! Reservations over HTTP.
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use viscount_chassis::testing::{eventually, run};
 use viscount_contracts::{ProductId, ReservationId};
@@ -206,6 +207,34 @@ fn an_abandoned_reservation_is_given_back_once_when_its_time_has_run_out() {
         assert_eq!(ended.status(), 200);
         assert_eq!(ended.json::<Value>().await.unwrap()["state"], "expired");
         app.assert_sound().await;
+    });
+}
+
+/// A replica's clock may be wrong by minutes. What ends a reservation is the database's, so that one begins it, too.
+#[test]
+fn a_reservation_lasts_as_long_by_the_clock_that_ends_it() {
+    run(async {
+        let app = TestApp::start().await;
+        let product = app.product(10).await;
+        // As seen from a replica that is ten minutes behind. What comes first on the path is found before PostgreSQL's own.
+        for statement in [
+            "create function now() returns timestamptz language sql stable as
+                 $$ select pg_catalog.now() + interval '10 minutes' $$",
+            "do $$ begin
+                 execute format('alter database %I set search_path = public, pg_catalog', current_database());
+             end $$",
+        ] {
+            sqlx::query(statement).execute(&app.pool).await.unwrap();
+        }
+        let replica = app.replica().await;
+        let mut body = wish(ReservationId::new(), &[(product, 1)]);
+        body["ttl_seconds"] = json!(60);
+        let url = format!("http://{}/v1/inventory/reserve", replica.addr());
+        let held = app.http.post(url).bearer_auth(&app.admin).json(&body).send().await.unwrap();
+        let held: Value = held.json().await.unwrap();
+        let ends: Timestamp = held["expires_at"].as_str().unwrap().parse().unwrap();
+        let away = ends.duration_since(Timestamp::now()).as_secs();
+        assert!((10 * 60..=11 * 60).contains(&away), "{away} s");
     });
 }
 
