@@ -99,8 +99,9 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
     };
     let note = match &step.action {
         Action::Kill { part, down } => {
-            body.kill(part).await?;
-            back(part, down).await?
+            let killed = body.kill(part).await;
+            let back = back(part, down).await?;
+            killed.map(|()| back)?
         }
         Action::Restart { part, down } => {
             let asked = body.terminate(part).await;
@@ -109,8 +110,9 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
             asked.map(|()| back)?
         }
         Action::RestartPostgres { down } => {
-            body.quit("postgres").await?;
-            back("postgres", down).await?
+            let quit = body.quit("postgres").await;
+            let back = back("postgres", down).await?;
+            quit.map(|()| back)?
         }
         Action::Pause { part, hold: length } => {
             body.pause(part)?;

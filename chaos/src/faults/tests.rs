@@ -237,6 +237,24 @@ async fn what_fails_is_told_and_the_rest_goes_on() {
     assert!(deeds(&body).contains(&"0 fill postgres false".to_owned()), "what was half done is undone");
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_could_not_be_killed_is_started_all_the_same() {
+    let quits = step(3, Action::RestartPostgres { down: seconds(0) });
+    for fails in ["kill", "quit"] {
+        let body = Recorded { fails, ..Recorded::new() };
+        let Outcomes { body, happened, .. } =
+            run(body, &[kill(0, "a-1", 1), quits.clone()], &Stop::default()).await;
+        let deeds = deeds(&body);
+        assert_eq!(deeds, ["0 kill a-1", "2 start a-1", "3 quit postgres", "4 start postgres"]);
+        let failed: Vec<&str> = happened
+            .iter()
+            .filter(|happened| happened.result == Outcome::Failed)
+            .map(|happened| happened.done.as_str())
+            .collect();
+        assert_eq!(failed, [if fails == "kill" { "kill" } else { "restart_postgres" }]);
+    }
+}
+
 fn failpoint(passes: u32) -> Step {
     let (part, point) = ("orders-1".to_owned(), "store.after-commit".to_owned());
     step(0, Action::Failpoint { part, point, passes, within: seconds(20) })

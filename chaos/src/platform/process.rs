@@ -36,6 +36,10 @@ pub(super) struct Process {
     _stdin: Option<ChildStdin>,
     server: Option<Pid>,
     stopped: bool,
+    /// It has been ready, and nothing is done to it of which it may end.
+    trusted: bool,
+    /// Somebody had it end.
+    asked: bool,
 }
 
 impl Process {
@@ -52,12 +56,23 @@ impl Process {
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let said = Said { from, stdout };
-        Ok((Self { child, _stdin: stdin, server: None, stopped: false }, said))
+        Ok((Self { child, _stdin: stdin, server: None, stopped: false, trusted: false, asked: false }, said))
     }
 
     /// Remembers which process the server itself is.
     pub(super) fn is_ready(&mut self, ready: &Ready) {
         self.server = Pid::from_raw(ready.pid);
+        self.trusted = true;
+    }
+
+    /// Whether its end would be a surprise. Before it is ready it is not: a start may fail, and whoever starts it is told.
+    pub(super) fn trust(&mut self, trusted: bool) {
+        self.trusted = trusted;
+    }
+
+    /// How it has ended, if nobody had it end.
+    pub(super) fn surprise(&mut self) -> Option<ExitStatus> {
+        self.ended().filter(|_| self.trusted && !self.asked)
     }
 
     /// The process that matters: the server, or the service.
@@ -70,11 +85,14 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Sends a signal to the process that matters. Nothing happens when it has ended.
+    /// Sends a signal that ends it to the process that matters. Nothing happens when it has ended.
     pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
         match self.ended() {
             Some(_) => Ok(()),
-            None => sent(kill_process(self.pid(), signal)),
+            None => {
+                self.asked = true;
+                sent(kill_process(self.pid(), signal))
+            }
         }
     }
 
@@ -83,7 +101,10 @@ impl Process {
         self.go_on()?;
         match self.ended() {
             Some(_) => Ok(()),
-            None => sent(kill_process(Pid::from_child(&self.child), Signal::TERM)),
+            None => {
+                self.asked = true;
+                sent(kill_process(Pid::from_child(&self.child), Signal::TERM))
+            }
         }
     }
 
@@ -92,6 +113,7 @@ impl Process {
         if self.ended().is_some() {
             return Ok(());
         }
+        self.asked = true;
         let (server, below) = (self.pid(), self.below());
         // The parent first: it would make new ones.
         let killed = sent(kill_process(server, Signal::KILL));

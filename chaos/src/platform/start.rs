@@ -52,7 +52,7 @@ impl Platform {
     }
 
     /// Everything but processes.
-    async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
+    pub(super) async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
         plan.check()?;
         let failed = PlatformError::folder;
         // Another run's data would be taken for this one's.
@@ -93,6 +93,7 @@ impl Platform {
             http,
             admin: Mutex::default(),
             direct: Mutex::default(),
+            deaths: Mutex::default(),
             tokens: Mutex::new(HashMap::new()),
             watcher: Mutex::new(Some(watcher)),
             stopped: AtomicBool::new(false),
@@ -128,6 +129,8 @@ impl Platform {
         if self.is_running(part) {
             return Ok(());
         }
+        // What it has died of is told, whoever starts it again.
+        let _ = self.lives(part, slot);
         let mut command = self.0.program();
         command.args(self.0.layout.arguments(part, self.0.plan.durable));
         command.envs(self.0.layout.inside(part, &self.0.admin_url()));
@@ -140,6 +143,7 @@ impl Platform {
             started.map_err(|source| PlatformError::Spawn { part: part.clone(), source })?;
         slot.from.store(said.from(), Ordering::Relaxed);
         *locked(&slot.process) = Some(process);
+        slot.told.store(false, Ordering::Relaxed);
         if !part.is_server() {
             return Ok(());
         }
@@ -191,7 +195,10 @@ impl Platform {
                 false => sleep(LOOK * 5).await,
             }
         }
-        if self.is_running(part) { Ok(()) } else { self.has_ended(part, within) }
+        if !self.is_running(part) {
+            return self.has_ended(part, within);
+        }
+        self.trust(part, true)
     }
 
     fn has_ended(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {

@@ -134,6 +134,7 @@ pub(super) async fn run(
     let (samples, figures_of_load) = (sampler.samples(), clients.figures());
     recorder.close().await.map_err(|error| Failure::Usage(error.to_string()))?;
     troubles.extend(second_opinion(experiment, &platform).await);
+    troubles.extend(platform.deaths());
 
     let mut sources = Sources::found_by(|database| platform.database_url(database));
     (sources.brokers, sources.topic_prefix) = (platform.brokers(), platform.topic_prefix().to_owned());
