@@ -201,16 +201,18 @@ async fn failpoint<B: Body>(
         Ok(()) => body.launch(part).await,
         refused => refused,
     };
-    let fate = match &launched {
-        Ok(()) => stop.or(body.until_died(part, within)).await.unwrap_or(Fate::Lives),
-        Err(_) => Fate::Lives,
+    let fate = match launched {
+        Ok(()) => stop.or(body.until_died(part, within)).await.unwrap_or(Ok(Fate::Lives)),
+        Err(why) => Err(why),
     };
     body.arm(part, None)?;
-    if fate == Fate::Lives {
-        body.kill(part).await?;
-    }
+    let killed = match fate {
+        Ok(Fate::Died) => Ok(()),
+        _ => body.kill(part).await,
+    };
     body.start(part, BACK).await?;
-    launched?;
+    let fate = fate?;
+    killed?;
     Ok(match fate {
         Fate::Died => (Outcome::Done, String::new()),
         Fate::Lives => (Outcome::NotHit, format!("nothing passed {point} in time")),

@@ -1,6 +1,7 @@
 //! The platform of a run, as faults know it.
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -142,10 +143,13 @@ impl Body for Bench {
         self.platform.set_variable(&Part::new(part), "FAILPOINTS", failpoints).map_err(told)
     }
 
-    async fn until_died(&self, part: &str, within: Duration) -> Fate {
-        match self.platform.until_ended(&Part::new(part), within).await {
-            Ok(_) => Fate::Died,
-            Err(_) => Fate::Lives,
+    async fn until_died(&self, part: &str, within: Duration) -> Result<Fate, String> {
+        let part = Part::new(part);
+        match self.platform.until_ended(&part, within).await {
+            Ok(status) if status.signal() == Some(Signal::KILL.as_raw()) => Ok(Fate::Died),
+            Ok(status) => Err(told(self.platform.ended(&part, status))),
+            Err(PlatformError::DoesNotEnd(_)) => Ok(Fate::Lives),
+            Err(error) => Err(told(error)),
         }
     }
 
@@ -222,4 +226,29 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::testing::prepared;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_who_is_killed_has_died_at_a_point() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = prepared(folder.path()).await;
+        let (http, token) = (Client::new(), String::new());
+        let bench = Bench { folder: folder.path().to_owned(), platform: platform.clone(), http, token };
+        let part = Part::new("platform-1");
+        let mut fates = Vec::new();
+        for (deed, within) in [("kill -KILL $$", 20), ("echo no such table >&2; exit 1", 20), ("exec sleep 600", 0)] {
+            platform.set_variable(&part, "DO", Some(deed.to_owned())).unwrap();
+            bench.launch(part.name()).await.unwrap();
+            fates.push(bench.until_died(part.name(), Duration::from_secs(within)).await);
+        }
+        assert_eq!((&fates[0], &fates[2]), (&Ok(Fate::Died), &Ok(Fate::Lives)));
+        let why = fates[1].as_ref().unwrap_err();
+        assert_eq!(why, "platform-1 has ended (exit status: 1); it said: no such table");
+        platform.stop().await.unwrap();
+    }
 }

@@ -21,13 +21,13 @@ struct Recorded {
     deeds: Mutex<Vec<(u64, String)>>,
     /// What fails.
     fails: &'static str,
-    /// Whether armed processes die.
-    dies: bool,
+    /// Whether armed processes die, or how they end instead.
+    dies: Result<bool, &'static str>,
 }
 
 impl Recorded {
     fn new() -> Self {
-        Self { since: Instant::now(), deeds: Mutex::default(), fails: "", dies: true }
+        Self { since: Instant::now(), deeds: Mutex::default(), fails: "", dies: Ok(true) }
     }
 
     fn did(&self, deed: impl Into<String>) -> Result<(), String> {
@@ -68,12 +68,12 @@ impl Body for Recorded {
     fn arm(&self, part: &str, failpoints: Option<String>) -> Result<(), String> {
         self.did(format!("arm {part} {}", failpoints.unwrap_or_default()))
     }
-    async fn until_died(&self, _: &str, within: Duration) -> Fate {
-        if self.dies {
-            return Fate::Died;
+    async fn until_died(&self, _: &str, within: Duration) -> Result<Fate, String> {
+        if self.dies? {
+            return Ok(Fate::Died);
         }
         sleep(within).await;
-        Fate::Lives
+        Ok(Fate::Lives)
     }
     fn weather(&self, link: &str, weather: Weather) -> Result<(), String> {
         self.did(format!("weather {link} {weather:?}"))
@@ -278,7 +278,7 @@ async fn a_process_dies_at_its_point_and_starts_clean() {
 
 #[tokio::test(start_paused = true)]
 async fn a_point_that_nobody_passes_is_told_and_disarmed() {
-    let body = Recorded { dies: false, ..Recorded::new() };
+    let body = Recorded { dies: Ok(false), ..Recorded::new() };
     let Outcomes { body, happened, .. } = run(body, &[failpoint(0)], &Stop::default()).await;
     assert_eq!(
         deeds(&body),
@@ -292,6 +292,15 @@ async fn a_point_that_nobody_passes_is_told_and_disarmed() {
         ]
     );
     assert_eq!(happened[0].result, Outcome::NotHit);
+
+    // Who ends otherwise has not died there.
+    let body = Recorded { dies: Err("orders-1 has ended (exit status: 1)"), ..Recorded::new() };
+    let Outcomes { body, happened, .. } = run(body, &[failpoint(0)], &Stop::default()).await;
+    assert_eq!(deeds(&body)[3..], ["0 arm orders-1 ", "0 kill orders-1", "1 start orders-1"]);
+    assert_eq!(
+        (happened[0].result, happened[0].note.as_str()),
+        (Outcome::Failed, "orders-1 has ended (exit status: 1)")
+    );
 
     // Who does not even start is disarmed, too.
     let body = Recorded { fails: "launch", ..Recorded::new() };

@@ -101,10 +101,15 @@ impl Platform {
         locked(&self.0.deaths).clone()
     }
 
+    /// How a part has ended, with its last words.
+    pub(crate) fn ended(&self, part: &Part, status: ExitStatus) -> PlatformError {
+        PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) }
+    }
+
     /// Refuses a part that has ended by itself: what is to be done to it cannot happen. It is written down, once.
     pub(super) fn lives(&self, part: &Part, slot: &Slot) -> Result<(), PlatformError> {
         let Some(status) = locked(&slot.process).as_mut().and_then(Process::surprise) else { return Ok(()) };
-        let ended = PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) };
+        let ended = self.ended(part, status);
         if !slot.told.swap(true, Ordering::AcqRel) {
             locked(&self.0.deaths).push(format!("nobody had it end: {ended}"));
         }
@@ -200,27 +205,15 @@ async fn settled(mark: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _};
+    use std::os::unix::process::ExitStatusExt as _;
 
     use super::*;
-    use crate::platform::Plan;
-
-    /// A launcher whose server does nothing.
-    const LAUNCHER: &str =
-        "#!/bin/sh\necho so it begins >&2\nsleep 600 &\nprintf '{\"pid\":%s}\\n' $!\nwait $!\n";
-
-    async fn platform(folder: &std::path::Path) -> Platform {
-        let viscount = folder.join("viscount");
-        std::fs::write(&viscount, LAUNCHER).unwrap();
-        std::fs::set_permissions(&viscount, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let plan = Plan { engine: crate::platform::Engine::Embedded, ..Plan::new(viscount) };
-        Platform::prepare(plan, &folder.join("run")).await.unwrap()
-    }
+    use crate::platform::testing::prepared;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn whoever_ends_by_itself_is_told_and_cannot_be_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let platform = platform(folder.path()).await;
+        let platform = prepared(folder.path()).await;
         let part = Part::new("postgres");
         let within = Duration::from_secs(20);
 
@@ -229,7 +222,7 @@ mod tests {
         platform.kill(&part).await.unwrap();
         platform.kill(&part).await.unwrap();
         platform.start_part(&part).await.unwrap();
-        platform.signal(&part, Signal::QUIT).unwrap();
+        platform.signal(&part, Signal::TERM).unwrap();
         platform.until_ended(&part, within).await.unwrap();
         // Neither is what ends of what is done to it.
         platform.start_part(&part).await.unwrap();

@@ -24,6 +24,9 @@ mod process;
 pub mod program;
 mod start;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
 mod volume;
 mod watch;
 

@@ -163,7 +163,7 @@ impl Platform {
             }
             Ok(_) => {
                 let status = self.until_ended(part, Duration::from_secs(30)).await?;
-                Err(PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) })
+                Err(self.ended(part, status))
             }
             Err(_) => {
                 if let Some(process) = locked(&slot.process).as_mut() {
@@ -184,7 +184,7 @@ impl Platform {
         let mut doors = doors.into_iter().peekable();
         while let Some(door) = doors.peek() {
             if let Some(status) = self.exit(part) {
-                return Err(PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) });
+                return Err(self.ended(part, status));
             }
             if since.elapsed() > within || self.0.is_stopped() {
                 return Err(PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) });
@@ -202,10 +202,9 @@ impl Platform {
     }
 
     fn has_ended(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {
-        let said = self.0.said(part);
         Err(match self.exit(part) {
-            Some(status) => PlatformError::Ended { part: part.clone(), status, said },
-            None => PlatformError::NotReady { part: part.clone(), within, said },
+            Some(status) => self.ended(part, status),
+            None => PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) },
         })
     }
 }
