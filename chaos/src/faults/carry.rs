@@ -1,11 +1,6 @@
 //! Carries steps out when they are due.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -17,7 +12,7 @@ use tokio::{
 use super::{Body, Fate, Happened, Log, Outcome};
 use crate::{
     clients::Stop,
-    experiment::{Action, Provider, Step},
+    experiment::{APART, Action, Provider, Step},
     proxy::Weather,
 };
 
@@ -28,7 +23,8 @@ const BACK: Duration = Duration::from_secs(60);
 type Told = (Outcome, String);
 
 /// Carries the steps out, each at its time after now, and waits for the last one. `stop` begins no more, and undoes what
-/// lasts. Gives what happened, by begin; what was left out because of `stop` is not among it.
+/// lasts. Gives what happened, by begin; what was left out because of `stop` is not among it, and neither is what had to
+/// wait for its part's turn until then.
 ///
 /// # Errors
 /// When what happened cannot be written down. Everything was undone all the same.
@@ -51,7 +47,10 @@ pub async fn carry_out<B: Body>(
         let (step, body, log, stop) = (step.clone(), body.clone(), log.clone(), stop.clone());
         tasks.spawn(async move {
             let _turn = turn.lock().await;
-            let (at, since) = (Timestamp::now(), Instant::now());
+            if stop.is_asked() {
+                return Ok(None);
+            }
+            let at = Timestamp::now();
             let seconds = begun.elapsed().as_secs_f64();
             let (result, note) = match carry(&*body, &step, &stop).await {
                 Ok(told) => told,
@@ -59,7 +58,7 @@ pub async fn carry_out<B: Body>(
             };
             let happened = Happened {
                 at: seconds,
-                until: seconds + since.elapsed().as_secs_f64(),
+                until: begun.elapsed().as_secs_f64(),
                 begun: at,
                 ended: Timestamp::now(),
                 fault: step.fault,
@@ -69,14 +68,19 @@ pub async fn carry_out<B: Body>(
                 result,
                 note,
             };
-            log.write(&happened).map(|()| happened)
+            log.write(&happened)?;
+            // However long it took: it is left alone for a moment.
+            if step.action.holds().is_some() {
+                let _ = stop.or(sleep(APART)).await;
+            }
+            Ok(Some(happened))
         });
     }
     let mut all = Vec::new();
     let mut outcome = Ok(());
     while let Some(task) = tasks.join_next().await {
         match task.map_err(io::Error::other).flatten() {
-            Ok(happened) => all.push(happened),
+            Ok(happened) => all.extend(happened),
             Err(error) => outcome = outcome.and(Err(error)),
         }
     }

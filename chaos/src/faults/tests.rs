@@ -227,6 +227,28 @@ async fn stop_undoes_what_lasts_and_begins_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_still_waits_at_the_end_is_left_out() {
+    let stop = Stop::default();
+    let asks = stop.clone();
+    tokio::spawn(async move {
+        sleep(seconds(10)).await;
+        asks.ask();
+    });
+    let steps = [kill(0, "a-1", 20), kill(1, "a-1", 1), kill(2, "a-1", 1)];
+    let Outcomes { body, happened, written } = run(Recorded::new(), &steps, &stop).await;
+    assert_eq!(deeds(&body), ["0 kill a-1", "11 start a-1"]);
+    assert_eq!((happened.len(), written.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_late_is_left_alone_for_a_moment() {
+    let steps = [kill(0, "a-1", 3), kill(1, "a-1", 0)];
+    let Outcomes { happened, .. } = run(Recorded::new(), &steps, &Stop::default()).await;
+    let (first, second) = (&happened[0], &happened[1]);
+    assert!(first.until >= 4.0 && second.at - first.until >= 0.099, "{happened:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_fails_is_told_and_the_rest_goes_on() {
     let body = Recorded { fails: "fill postgres true", ..Recorded::new() };
     let full = Action::DiskFull { part: "postgres".into(), hold: seconds(2) };

@@ -44,6 +44,8 @@ pub(super) struct Outcomes {
     pub load: LoadFigures,
     /// What was done to the platform.
     pub faults: Vec<Happened>,
+    /// How much of it was planned. The end of the load leaves out what has not begun.
+    pub planned: usize,
     /// What the services said meanwhile.
     pub samples: Vec<Sample>,
     /// All that could be measured, by name.
@@ -173,6 +175,7 @@ pub(super) async fn run(
         troubles,
         load: figures_of_load,
         faults: happened,
+        planned: steps.len(),
         samples,
         figures,
         looked_at: (data.events.len(), data.history.len()),

@@ -81,11 +81,12 @@ impl Line {
         let verdict = if outcomes.hold() { "holds" } else { "FAILS" };
         let _ = writeln!(
             text,
-            "{}: {verdict}; {} accepted, {} unknown, {} faults, {} events and {} lines of history",
+            "{}: {verdict}; {} accepted, {} unknown, {} of {} faults, {} events and {} lines of history",
             self.name,
             load.accepted,
             load.unknown,
             outcomes.faults.len(),
+            outcomes.planned,
             events,
             lines
         );
@@ -131,6 +132,7 @@ mod tests {
             troubles: troubles.iter().map(|trouble| (*trouble).to_owned()).collect(),
             load: LoadFigures::default(),
             faults: Vec::new(),
+            planned: 0,
             samples: Vec::new(),
             figures: Default::default(),
             looked_at: (0, 0),
