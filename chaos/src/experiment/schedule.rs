@@ -112,7 +112,8 @@ impl<'a> Course<'a> {
             if let Some(what) = action.holds() {
                 busy.insert(what, at + action.length() + APART);
             }
-            steps.push(Step { at, fault: self.number, action });
+            let one_at_a_time = self.fault.one_at_a_time;
+            steps.push(Step { at, fault: self.number, one_at_a_time, action });
         }
         Ok(steps)
     }

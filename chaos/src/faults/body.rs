@@ -24,6 +24,8 @@ pub trait Body: Send + Sync + 'static {
     fn kill(&self, part: &str) -> impl Future<Output = Result<(), String>> + Send;
     /// Starts it, and waits until it is ready, in further starts if it has to be. Gives how many it took.
     fn start(&self, part: &str, within: Duration) -> impl Future<Output = Result<u32, String>> + Send;
+    /// Waits until a broker has all messages again that the others have. Nobody else has to.
+    fn until_in_sync(&self, part: &str, within: Duration) -> impl Future<Output = Result<(), String>> + Send;
     /// Starts it, and waits for nothing.
     fn launch(&self, part: &str) -> impl Future<Output = Result<(), String>> + Send;
     /// Asks it to end, and waits for it.

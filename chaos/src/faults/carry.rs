@@ -35,18 +35,19 @@ pub async fn carry_out<B: Body>(
     stop: &Stop,
 ) -> io::Result<Vec<Happened>> {
     let begun = tokio::time::Instant::now();
-    let mut turns: HashMap<String, Arc<Mutex<()>>> = HashMap::new();
+    let mut turns = Turns::default();
     let mut tasks = JoinSet::new();
     for step in steps {
         if stop.is_asked() || stop.or(sleep_until(begun + step.at)).await.is_none() {
             break;
         }
-        // A part that takes longer to come back than it was planned is not met again before it has.
-        let name = step.action.holds().unwrap_or_else(|| format!("{} {}", step.action.name(), step.fault));
-        let turn = turns.entry(name).or_default().clone();
+        let turns = turns.of(step);
         let (step, body, log, stop) = (step.clone(), body.clone(), log.clone(), stop.clone());
         tasks.spawn(async move {
-            let _turn = turn.lock().await;
+            let mut held = Vec::new();
+            for turn in &turns {
+                held.push(turn.lock().await);
+            }
             if stop.is_asked() {
                 return Ok(None);
             }
@@ -89,6 +90,20 @@ pub async fn carry_out<B: Body>(
     Ok(all)
 }
 
+/// Who goes first: one at a time, each in its turn.
+#[derive(Default)]
+struct Turns(HashMap<String, Arc<Mutex<()>>>);
+
+impl Turns {
+    /// What a step has to wait for, the fault's own turn first.
+    fn of(&mut self, step: &Step) -> Vec<Arc<Mutex<()>>> {
+        let fault = step.one_at_a_time.then(|| format!("fault {}", step.fault));
+        // A part that takes longer to come back than it was planned is not met again before it has.
+        let part = step.action.holds().unwrap_or_else(|| format!("{} {}", step.action.name(), step.fault));
+        fault.into_iter().chain([part]).map(|name| self.0.entry(name).or_default().clone()).collect()
+    }
+}
+
 async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, String> {
     let hold = async |hold: &Duration| {
         // Stopped or over: it is undone now.
@@ -96,7 +111,11 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
     };
     let back = async |part: &str, down: &Duration| {
         hold(down).await;
-        body.start(part, BACK).await.map(|starts| match starts {
+        let starts = body.start(part, BACK).await?;
+        if step.one_at_a_time {
+            body.until_in_sync(part, BACK).await?;
+        }
+        Ok::<_, String>(match starts {
             0 | 1 => String::new(),
             _ => format!("it took {starts} starts"),
         })

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{Body, Fate, clock, events, rows};
+use super::{Body, Fate, clock, events, in_sync, rows};
 use crate::{
     experiment::{Poison, Provider, Rows},
     platform::{Part, Platform, PlatformError},
@@ -111,6 +111,13 @@ impl Body for Bench {
                 // As whatever looks after processes would do it.
                 Err(_) => sleep(PAUSE).await,
             }
+        }
+    }
+
+    async fn until_in_sync(&self, part: &str, within: Duration) -> Result<(), String> {
+        match self.platform.broker(&Part::new(part)) {
+            Some(broker) => blocking(move || in_sync::wait(&broker, within)).await,
+            None => Ok(()),
         }
     }
 
@@ -241,7 +248,9 @@ mod tests {
         let bench = Bench { folder: folder.path().to_owned(), platform: platform.clone(), http, token };
         let part = Part::new("platform-1");
         let mut fates = Vec::new();
-        for (deed, within) in [("kill -KILL $$", 20), ("echo no such table >&2; exit 1", 20), ("exec sleep 600", 0)] {
+        for (deed, within) in
+            [("kill -KILL $$", 20), ("echo no such table >&2; exit 1", 20), ("exec sleep 600", 0)]
+        {
             platform.set_variable(&part, "DO", Some(deed.to_owned())).unwrap();
             bench.launch(part.name()).await.unwrap();
             fates.push(bench.until_died(part.name(), Duration::from_secs(within)).await);

@@ -50,6 +50,10 @@ impl Body for Recorded {
         sleep(Duration::from_secs(1)).await;
         self.did(format!("start {part}")).map(|()| 2)
     }
+    async fn until_in_sync(&self, part: &str, _: Duration) -> Result<(), String> {
+        sleep(Duration::from_secs(2)).await;
+        self.did(format!("in sync {part}"))
+    }
     async fn launch(&self, part: &str) -> Result<(), String> {
         self.did(format!("launch {part}"))
     }
@@ -109,7 +113,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn step(at: u64, action: Action) -> Step {
-    Step { at: seconds(at), fault: 0, action }
+    Step { at: seconds(at), fault: 0, one_at_a_time: false, action }
 }
 
 fn kill(at: u64, part: &str, down: u64) -> Step {
@@ -224,6 +228,31 @@ async fn stop_undoes_what_lasts_and_begins_no_more() {
         ["0 weather postgres BlackHole", "2 kill a-1", "10 weather postgres Clear", "11 start a-1"]
     );
     assert_eq!(happened.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_at_a_time_nobody_is_met_before_the_one_before_is_back_and_has_all() {
+    let alone = |step: Step| Step { one_at_a_time: true, ..step };
+    let steps = [alone(kill(0, "broker-1", 1)), alone(kill(1, "broker-2", 1)), kill(1, "a-1", 0)];
+    let Outcomes { body, happened, .. } = run(Recorded::new(), &steps, &Stop::default()).await;
+    let mut deeds = deeds(&body);
+    deeds.retain(|deed| !deed.ends_with("a-1"));
+    assert_eq!(
+        deeds,
+        [
+            "0 kill broker-1",
+            "2 start broker-1",
+            "4 in sync broker-1",
+            "4 kill broker-2",
+            "6 start broker-2",
+            "8 in sync broker-2",
+        ]
+    );
+    assert_eq!((happened[1].target.as_str(), happened[1].at.round()), ("a-1", 1.0), "others do not wait");
+
+    let body = Recorded { fails: "in sync", ..Recorded::new() };
+    let Outcomes { happened, .. } = run(body, &steps[..1], &Stop::default()).await;
+    assert_eq!((happened[0].result, happened[0].note.as_str()), (Outcome::Failed, "in sync broker-1 failed"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -101,6 +101,11 @@ impl Platform {
         (self.0.plan.engine == Engine::Kafka).then(|| direct.values().cloned().collect::<Vec<_>>().join(","))
     }
 
+    /// `host:port` of one of them past its proxy; none of another part.
+    pub fn broker(&self, part: &Part) -> Option<String> {
+        locked(&self.0.direct).get(part).cloned()
+    }
+
     /// What stands before the names of topics and groups.
     pub fn topic_prefix(&self) -> &str {
         &self.0.layout.prefix
