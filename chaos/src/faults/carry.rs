@@ -138,18 +138,16 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
             quit.map(|()| back)?
         }
         Action::Pause { part, hold: length } => {
-            body.pause(part)?;
-            hold(length).await;
-            body.resume(part)?;
+            let (pause, resume) = (async { body.pause(part) }, async { body.resume(part) });
+            lasting(pause, hold(length), resume).await?;
             String::new()
         }
         Action::Failpoint { part, point, passes, within } => {
             return failpoint(body, part, point, *passes, *within, stop).await;
         }
         Action::Weather { link, weather, hold: length } => {
-            body.weather(link, *weather)?;
-            hold(length).await;
-            body.weather(link, Weather::Clear)?;
+            let turns = async { body.weather(link, *weather) };
+            lasting(turns, hold(length), async { body.weather(link, Weather::Clear) }).await?;
             String::new()
         }
         Action::Cut { link } => {
@@ -157,22 +155,17 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
             String::new()
         }
         Action::DiskFull { part, hold: length } => {
-            let filled = body.fill(part, true).await;
-            if filled.is_ok() {
-                hold(length).await;
-            }
-            body.fill(part, false).await?;
-            filled?;
+            let filled = lasting(body.fill(part, true), hold(length), body.fill(part, false)).await;
             // A database server that could not write may have given up.
-            match body.start(part, BACK).await? {
+            let starts = body.start(part, BACK).await;
+            filled?;
+            match starts? {
                 0 => String::new(),
                 starts => format!("it had ended, and took {starts} starts"),
             }
         }
         Action::Clock { part, shift, hold: length } => {
-            body.clock(part, *shift).await?;
-            hold(length).await;
-            body.clock(part, 0).await?;
+            lasting(body.clock(part, *shift), hold(length), body.clock(part, 0)).await?;
             String::new()
         }
         Action::RepeatEvents { topics, copies, seed } => {
@@ -184,26 +177,36 @@ async fn carry<B: Body>(body: &B, step: &Step, stop: &Stop) -> Result<Told, Stri
             String::new()
         }
         Action::RefuseRows { rows, hold: length } => {
-            body.refuse(rows, true).await?;
-            hold(length).await;
-            body.refuse(rows, false).await?;
+            lasting(body.refuse(rows, true), hold(length), body.refuse(rows, false)).await?;
             String::new()
         }
         Action::Provider { provider, hold: length } => {
-            body.provider(*provider).await?;
-            hold(length).await;
-            body.provider(Provider::default()).await?;
+            let behaves = body.provider(Provider::default());
+            lasting(body.provider(*provider), hold(length), behaves).await?;
             String::new()
         }
         Action::Faults { service, fault, hold: length } => {
             let id = format!("chaos-{}-{}", step.fault, step.at.as_millis());
-            body.fault(service, &id, Some(fault)).await?;
-            hold(length).await;
-            body.fault(service, &id, None).await?;
+            let (set, gone) = (body.fault(service, &id, Some(fault)), body.fault(service, &id, None));
+            lasting(set, hold(length), gone).await?;
             String::new()
         }
     };
     Ok((Outcome::Done, note))
+}
+
+/// Begins, holds and undoes, also what has failed: half of it may have happened. The first error is told.
+async fn lasting(
+    begin: impl Future<Output = Result<(), String>>,
+    hold: impl Future<Output = ()>,
+    undo: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
+    let begun = begin.await;
+    if begun.is_ok() {
+        hold.await;
+    }
+    let undone = undo.await;
+    begun.and(undone)
 }
 
 /// The process starts armed, dies at its point, and starts clean. The point is disarmed whatever happens.

@@ -289,6 +289,36 @@ async fn what_fails_is_told_and_the_rest_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_failed_half_way_is_undone() {
+    let provider = Provider { down: true, ..Provider::default() };
+    let rows = Rows { database: "order_db".into(), table: "orders".into(), check: "true".into() };
+    let hold = seconds(5);
+    let black = Weather::BlackHole;
+    for (action, fails, undone) in [
+        (Action::RefuseRows { rows, hold }, "refuse orders true", "0 refuse orders false"),
+        (Action::Provider { provider, hold }, "provider down", "0 provider well"),
+        (
+            Action::Faults { service: "orders".into(), fault: json!({}), hold },
+            "fault orders chaos-0-0 set",
+            "0 fault orders chaos-0-0 gone",
+        ),
+        (Action::Clock { part: "a-1".into(), shift: 600, hold }, "clock a-1 600", "0 clock a-1 0"),
+        (Action::Pause { part: "a-1".into(), hold }, "pause a-1", "0 resume a-1"),
+        (
+            Action::Weather { link: "a-1".into(), weather: black, hold },
+            "weather a-1 BlackHole",
+            "0 weather a-1 Clear",
+        ),
+        (Action::DiskFull { part: "a-1".into(), hold }, "fill a-1 true", "0 fill a-1 false"),
+    ] {
+        let body = Recorded { fails, ..Recorded::new() };
+        let Outcomes { body, happened, .. } = run(body, &[step(0, action)], &Stop::default()).await;
+        assert_eq!(deeds(&body)[1], undone);
+        assert_eq!((happened[0].result, &happened[0].note), (Outcome::Failed, &format!("{fails} failed")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_could_not_be_killed_is_started_all_the_same() {
     let quits = step(3, Action::RestartPostgres { down: seconds(0) });
     for fails in ["kill", "quit"] {
