@@ -39,12 +39,7 @@ impl Bench {
     /// For a platform that is up.
     pub async fn new(platform: &Platform) -> Result<Self, PlatformError> {
         let token = platform.token("admin", None).await?;
-        Ok(Self {
-            folder: platform.folder().to_owned(),
-            platform: platform.clone(),
-            http: Client::new(),
-            token,
-        })
+        Ok(Self { folder: platform.folder().to_owned(), platform: platform.clone(), http: client()?, token })
     }
 
     /// Asks until the answer is one of success, or one that will not change.
@@ -80,6 +75,11 @@ impl Bench {
     fn proxy(&self, link: &str) -> Result<&crate::proxy::Proxy, String> {
         self.platform.proxy(link).ok_or_else(|| format!("there is no proxy before {link}"))
     }
+}
+
+/// Everything is here: nothing, least of all the token, goes by somebody's proxy.
+fn client() -> Result<Client, PlatformError> {
+    Client::builder().no_proxy().build().map_err(|error| PlatformError::Plan(error.to_string()))
 }
 
 fn told(error: PlatformError) -> String {
@@ -243,11 +243,36 @@ mod tests {
     use super::*;
     use crate::platform::testing::prepared;
 
+    const ELSEWHERE: &str = "CHAOS_TEST_DOOR";
+
+    /// What asks is a process of its own: a client reads its surroundings when it is made.
+    #[tokio::test]
+    async fn nothing_goes_by_a_proxy() {
+        let ask = async |door: String| client().unwrap().get(door).bearer_auth("secret").send().await;
+        if let Ok(door) = std::env::var(ELSEWHERE) {
+            let _ = ask(door).await;
+            return;
+        }
+        let [proxy, door] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = |listener: &std::net::TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        proxy.set_nonblocking(true).unwrap();
+        let mut asks = tokio::process::Command::new(std::env::current_exe().unwrap());
+        asks.args(["--exact", "faults::platform::tests::nothing_goes_by_a_proxy"]).kill_on_drop(true);
+        asks.env(ELSEWHERE, url(&door)).env("HTTP_PROXY", url(&proxy)).env("http_proxy", url(&proxy));
+        asks.env_remove("NO_PROXY").env_remove("no_proxy");
+        // Whoever is asked hangs up.
+        std::thread::spawn(move || door.accept());
+        let asking = asks.stdout(std::process::Stdio::null()).status();
+        let asked = tokio::time::timeout(Duration::from_secs(5), asking).await;
+        assert_eq!(proxy.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the proxy was asked");
+        assert!(asked.is_ok_and(|status| status.unwrap().success()));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn only_who_is_killed_has_died_at_a_point() {
         let folder = tempfile::tempdir().unwrap();
         let platform = prepared(folder.path()).await;
-        let (http, token) = (Client::new(), String::new());
+        let (http, token) = (client().unwrap(), String::new());
         let bench = Bench { folder: folder.path().to_owned(), platform: platform.clone(), http, token };
         let part = Part::new("platform-1");
         let mut fates = Vec::new();
