@@ -55,8 +55,10 @@ impl Platform {
     pub(super) async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
         plan.check()?;
         let failed = PlatformError::folder;
-        // Another run's data would be taken for this one's.
-        if let Some(earlier) = ["postgres", "home"].iter().find(|name| folder.join(name).exists()) {
+        // Another run's data would be taken for this one's, and its evidence be lost.
+        if let Some(earlier) =
+            ["postgres", "home", "history.jsonl"].iter().find(|name| folder.join(name).exists())
+        {
             let earlier = folder.join(earlier);
             return Err(PlatformError::Plan(format!(
                 "{} is an earlier run's: choose another folder",
