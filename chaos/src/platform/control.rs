@@ -142,7 +142,7 @@ impl Platform {
         }
     }
 
-    fn with(
+    pub(super) fn with(
         &self,
         part: &Part,
         slot: &Slot,

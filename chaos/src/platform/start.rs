@@ -152,9 +152,7 @@ impl Platform {
         let ready = tokio::task::spawn_blocking(move || said.ready());
         match timeout(SERVER, ready).await {
             Ok(Ok(Some(ready))) => {
-                if let Some(process) = locked(&slot.process).as_mut() {
-                    process.is_ready(&ready);
-                }
+                self.with(part, slot, |process| process.is_ready(&ready))?;
                 if let Some(url) = ready.url {
                     *locked(&self.0.admin) = url;
                 }
