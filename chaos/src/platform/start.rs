@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -174,13 +175,17 @@ impl Platform {
         }
     }
 
-    /// Waits until a part says that it is ready.
+    /// Waits until a part says that it is ready; PostgreSQL is when it has written something down.
     ///
     /// # Errors
     /// When it ends meanwhile, or the time is over; with the end of its log.
     pub async fn until_ready(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {
         let since = Instant::now();
-        let doors = if part.is_server() { Vec::new() } else { self.0.layout.doors_of(part) };
+        let doors = match part.kind() {
+            "postgres" => vec![self.0.admin_url()],
+            _ if part.is_server() => Vec::new(),
+            _ => self.0.layout.doors_of(part),
+        };
         let mut doors = doors.into_iter().peekable();
         while let Some(door) = doors.peek() {
             if let Some(status) = self.exit(part) {
@@ -189,8 +194,14 @@ impl Platform {
             if since.elapsed() > within || self.0.is_stopped() {
                 return Err(PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) });
             }
-            let answer = self.0.http.get(format!("{door}/readyz")).send().await;
-            match answer.is_ok_and(|answer| answer.status().is_success()) {
+            let is_ready = match part.is_server() {
+                true => timeout(ANSWER, writes(door)).await.is_ok_and(|written| written.is_ok()),
+                false => {
+                    let answer = self.0.http.get(format!("{door}/readyz")).send().await;
+                    answer.is_ok_and(|answer| answer.status().is_success())
+                }
+            };
+            match is_ready {
                 true => drop(doors.next()),
                 false => sleep(LOOK * 5).await,
             }
@@ -206,5 +217,32 @@ impl Platform {
             Some(status) => self.ended(part, status),
             None => PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) },
         })
+    }
+}
+
+/// Has the server write a line to its log, and to its disk. One that is about to give up because it could not does not.
+async fn writes(url: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::query("set synchronous_commit = on").execute(&mut connection).await?;
+    sqlx::query("select pg_logical_emit_message(true, 'chaos', '')").execute(&mut connection).await?;
+    connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::testing::prepared;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_server_is_not_ready_because_its_launcher_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = prepared(folder.path()).await;
+        let part = Part::new("postgres");
+        platform.start_part(&part).await.unwrap();
+        *locked(&platform.0.admin) = "postgres://127.0.0.1:1/postgres".to_owned();
+        let ready = platform.until_ready(&part, Duration::from_millis(200)).await;
+        assert!(matches!(ready, Err(PlatformError::NotReady { .. })), "{ready:?}");
+        platform.kill(&part).await.unwrap();
+        platform.stop().await.unwrap();
     }
 }
