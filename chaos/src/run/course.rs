@@ -197,7 +197,7 @@ fn plan(experiment: &Experiment, setting: &Setting, steps: &[Step], folder: &Pat
     }
     // The provider and the operator's means of making it misbehave.
     let on_demand = |step: &Step| matches!(step.action, Action::Provider { .. } | Action::Faults { .. });
-    if steps.iter().any(on_demand) && !plan.variables.iter().any(|(name, _)| name == "VISCOUNT_FAULTS") {
+    if steps.iter().any(on_demand) {
         plan.variables.push(("VISCOUNT_FAULTS".to_owned(), "1".to_owned()));
     }
     if let Some(armed) = &setting.armed {
@@ -364,6 +364,23 @@ fn deadline(experiment: &Experiment) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::library;
+
+    #[test]
+    fn only_who_asks_for_faults_on_demand_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = Setting { program: Program::default(), seed: 1, keep: false, armed: None };
+        for (name, has_them) in
+            [("panics", true), ("provider", true), ("poison", false), ("kill-services", false)]
+        {
+            let experiment = library::one(name).unwrap();
+            let steps = experiment.schedule(1).unwrap();
+            let plan = plan(&experiment, &setting, &steps, folder.path()).unwrap();
+            let told =
+                plan.variables.iter().filter(|(name, value)| name == "VISCOUNT_FAULTS" && value == "1");
+            assert_eq!(told.count(), usize::from(has_them), "{name}");
+        }
+    }
 
     #[tokio::test]
     async fn a_platform_that_cannot_be_read_any_more_fails_and_what_clients_saw_is_kept() {

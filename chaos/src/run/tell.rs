@@ -119,7 +119,7 @@ mod tests {
     use crate::{clients::LoadFigures, platform::program::Program};
 
     fn told(outcomes: Vec<Result<Outcomes, Failure>>) -> Told {
-        let program = Program { path: "viscount".into(), version: "0".into(), features: Default::default() };
+        let program = Program::default();
         let mut told = Told::new(&Setting { program, seed: 1, keep: false, armed: None });
         told.lines = outcomes.into_iter().map(|outcome| Line { name: "one".to_owned(), outcome }).collect();
         told
