@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What stands in brackets is a proxy. The provider, which is somebody else's, reaches PostgreSQL past the proxy, and so
-//! do those who look into things from outside.
+//! do commands and those who look into things from outside.
 
 use std::{
     collections::BTreeMap,
@@ -182,7 +182,7 @@ impl Layout {
         }
     }
 
-    /// What a command on this platform is told: everything past the proxies.
+    /// What a command on this platform is told: all but the database as services find it, through the proxies.
     pub(super) fn outside(&self, database: &str) -> Vec<(String, String)> {
         self.environment("", database)
     }
