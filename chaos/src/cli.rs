@@ -54,7 +54,7 @@ pub struct RunArgs {
     /// Put a defect into the platform on purpose: the experiments that are made for it have to fail.
     #[arg(long)]
     pub defect: Option<Defect>,
-    /// Keep the data of PostgreSQL and the brokers.
+    /// Keep the data of PostgreSQL and the brokers; an experiment that fills a disk cannot be run with it.
     #[arg(long)]
     pub keep: bool,
 }

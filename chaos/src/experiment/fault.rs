@@ -31,6 +31,8 @@ pub struct Fault {
     pub lasts: Duration,
     /// Whom it meets each time.
     pub pick: Pick,
+    /// Nobody is met before the one before is back, however long that takes; of several brokers, before it has all again.
+    pub one_at_a_time: bool,
 }
 
 /// Whom of several a fault meets.
@@ -166,6 +168,7 @@ pub(super) struct FaultTable {
     lasts: Option<Span>,
     down: Option<Span>,
     pick: Option<Pick>,
+    one_at_a_time: Option<bool>,
     parts: Option<Vec<String>>,
     link: Option<String>,
     links: Option<Vec<String>>,
@@ -196,6 +199,7 @@ impl TryFrom<FaultTable> for Fault {
             Some(_) => table.pick.take().unwrap_or(what.usual_pick()),
             None => Pick::All,
         };
+        let one_at_a_time = table.one_at_a_time.take_if(|_| what.members().is_some()).unwrap_or(false);
         let down = FaultTable::span(table.down.take_if(|_| what.is_down()));
         let lasts = FaultTable::span(table.lasts.take_if(|_| what.lasts() && !what.is_down()));
         let lasts = down.or(lasts);
@@ -223,6 +227,7 @@ impl TryFrom<FaultTable> for Fault {
             times,
             lasts,
             pick,
+            one_at_a_time,
             what,
         })
     }
@@ -298,6 +303,7 @@ impl FaultTable {
             ("for", self.lasts.is_some()),
             ("down", self.down.is_some()),
             ("pick", self.pick.is_some()),
+            ("one_at_a_time", self.one_at_a_time.is_some()),
             ("parts", self.parts.is_some()),
             ("link", self.link.is_some()),
             ("links", self.links.is_some()),

@@ -21,6 +21,7 @@ use thiserror::Error;
 pub use fault::{Fault, Pick, Poison, Provider, Rows, What};
 pub use file::{PlatformTable, Quick};
 pub use holds::{Bound, EXPECTATIONS, Expectation, Holds, Known, Unit};
+pub(crate) use schedule::APART;
 pub use step::{Action, Step};
 
 use crate::{

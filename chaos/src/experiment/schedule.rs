@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use super::{Action, Experiment, ExperimentError, Fault, Pick, Step, What};
 
 /// After it is back, a part is left alone at least so long.
-const APART: Duration = Duration::from_millis(100);
+pub(crate) const APART: Duration = Duration::from_millis(100);
 
 /// An occurrence of a fault that has no place yet: when, which fault, its number.
 type Due = Reverse<(Duration, usize, u32)>;
@@ -112,7 +112,8 @@ impl<'a> Course<'a> {
             if let Some(what) = action.holds() {
                 busy.insert(what, at + action.length() + APART);
             }
-            steps.push(Step { at, fault: self.number, action });
+            let one_at_a_time = self.fault.one_at_a_time;
+            steps.push(Step { at, fault: self.number, one_at_a_time, action });
         }
         Ok(steps)
     }

@@ -16,6 +16,9 @@ pub struct Step {
     pub at: Duration,
     /// Which `[[fault]]` of the experiment it comes from, from 0.
     pub fault: usize,
+    /// Whether it waits until the fault's step before is over.
+    #[serde(default)]
+    pub one_at_a_time: bool,
     /// What happens.
     pub action: Action,
 }

@@ -240,6 +240,15 @@ fn a_fault_waits_until_whom_it_meets_is_free() {
 }
 
 #[test]
+fn a_fault_may_take_one_at_a_time() {
+    for (written, is_meant) in [("", false), ("\none_at_a_time = true", true)] {
+        let text = format!("do = 'restart'\nparts = ['orders']\nevery = '5s'\ntimes = 2{written}");
+        let steps = with("", &text).unwrap().schedule(0).unwrap();
+        assert!(steps.len() == 2 && steps.iter().all(|step| step.one_at_a_time == is_meant), "{steps:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_with_its_place() {
     for (fault, place, problem) in [
         ("do = 'explode'", "fault 1 (explode)", "none of: kill"),
@@ -251,6 +260,11 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
             "there is no part ordres; there are: broker, broker-1",
         ),
         ("do = 'kill'\nparts = ['orders-3']", "fault 1 (kill)", "there is no part orders-3"),
+        (
+            "do = 'restart_postgres'\none_at_a_time = true",
+            "fault 1 (restart_postgres)",
+            "`one_at_a_time` does not go with restart_postgres",
+        ),
         ("do = 'kill'\nparts = ['orders']\nfor = '1s'", "fault 1 (kill)", "`for` does not go with kill"),
         (
             "do = 'kill'\nparts = ['orders']\nweather = 'clear'",

@@ -24,6 +24,8 @@ pub trait Body: Send + Sync + 'static {
     fn kill(&self, part: &str) -> impl Future<Output = Result<(), String>> + Send;
     /// Starts it, and waits until it is ready, in further starts if it has to be. Gives how many it took.
     fn start(&self, part: &str, within: Duration) -> impl Future<Output = Result<u32, String>> + Send;
+    /// Waits until a broker has all messages again that the others have. Nobody else has to.
+    fn until_in_sync(&self, part: &str, within: Duration) -> impl Future<Output = Result<(), String>> + Send;
     /// Starts it, and waits for nothing.
     fn launch(&self, part: &str) -> impl Future<Output = Result<(), String>> + Send;
     /// Asks it to end, and waits for it.
@@ -36,8 +38,8 @@ pub trait Body: Send + Sync + 'static {
     fn resume(&self, part: &str) -> Result<(), String>;
     /// `FAILPOINTS` of its next start; none when absent.
     fn arm(&self, part: &str, failpoints: Option<String>) -> Result<(), String>;
-    /// Waits until it has died by itself, or the time is over.
-    fn until_died(&self, part: &str, within: Duration) -> impl Future<Output = Fate> + Send;
+    /// Waits until it has died at its point, which is by SIGKILL, or the time is over. Any other end is an error.
+    fn until_died(&self, part: &str, within: Duration) -> impl Future<Output = Result<Fate, String>> + Send;
     /// Changes a link's weather.
     fn weather(&self, link: &str, weather: Weather) -> Result<(), String>;
     /// Resets all connections of a link.

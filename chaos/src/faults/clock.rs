@@ -33,6 +33,7 @@ pub fn prepare(steps: &[Step], plan: &mut Plan, folder: &Path) -> io::Result<()>
     std::fs::create_dir_all(folder.join(FOLDER))?;
     // A file is found by processes that have another working directory.
     let folder = folder.canonicalize()?;
+    let waits = faketime::waits(&folder.join(FOLDER))?;
     for part in parts {
         let own = plan.own.entry(part.to_owned()).or_default();
         if own.iter().any(|(name, _)| name == "LD_PRELOAD") {
@@ -40,7 +41,9 @@ pub fn prepare(steps: &[Step], plan: &mut Plan, folder: &Path) -> io::Result<()>
         }
         let file = file(&folder, part);
         set(&folder, part, 0)?;
-        own.extend(faketime::variables(&library, &file).map(|(name, value)| (name.to_owned(), value)));
+        own.extend(
+            faketime::variables(&waits, &library, &file).map(|(name, value)| (name.to_owned(), value)),
+        );
     }
     Ok(())
 }

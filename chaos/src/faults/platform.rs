@@ -1,6 +1,7 @@
 //! The platform of a run, as faults know it.
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{Body, Fate, clock, events, rows};
+use super::{Body, Fate, clock, events, in_sync, rows};
 use crate::{
     experiment::{Poison, Provider, Rows},
     platform::{Part, Platform, PlatformError},
@@ -38,12 +39,7 @@ impl Bench {
     /// For a platform that is up.
     pub async fn new(platform: &Platform) -> Result<Self, PlatformError> {
         let token = platform.token("admin", None).await?;
-        Ok(Self {
-            folder: platform.folder().to_owned(),
-            platform: platform.clone(),
-            http: Client::new(),
-            token,
-        })
+        Ok(Self { folder: platform.folder().to_owned(), platform: platform.clone(), http: client()?, token })
     }
 
     /// Asks until the answer is one of success, or one that will not change.
@@ -81,6 +77,11 @@ impl Bench {
     }
 }
 
+/// Everything is here: nothing, least of all the token, goes by somebody's proxy.
+fn client() -> Result<Client, PlatformError> {
+    Client::builder().no_proxy().build().map_err(|error| PlatformError::Plan(error.to_string()))
+}
+
 fn told(error: PlatformError) -> String {
     error.to_string()
 }
@@ -113,6 +114,13 @@ impl Body for Bench {
         }
     }
 
+    async fn until_in_sync(&self, part: &str, within: Duration) -> Result<(), String> {
+        match self.platform.broker(&Part::new(part)) {
+            Some(broker) => blocking(move || in_sync::wait(&broker, within)).await,
+            None => Ok(()),
+        }
+    }
+
     async fn launch(&self, part: &str) -> Result<(), String> {
         self.platform.start_part(&Part::new(part)).await.map_err(told)
     }
@@ -142,10 +150,13 @@ impl Body for Bench {
         self.platform.set_variable(&Part::new(part), "FAILPOINTS", failpoints).map_err(told)
     }
 
-    async fn until_died(&self, part: &str, within: Duration) -> Fate {
-        match self.platform.until_ended(&Part::new(part), within).await {
-            Ok(_) => Fate::Died,
-            Err(_) => Fate::Lives,
+    async fn until_died(&self, part: &str, within: Duration) -> Result<Fate, String> {
+        let part = Part::new(part);
+        match self.platform.until_ended(&part, within).await {
+            Ok(status) if status.signal() == Some(Signal::KILL.as_raw()) => Ok(Fate::Died),
+            Ok(status) => Err(told(self.platform.ended(&part, status))),
+            Err(PlatformError::DoesNotEnd(_)) => Ok(Fate::Lives),
+            Err(error) => Err(told(error)),
         }
     }
 
@@ -160,6 +171,10 @@ impl Body for Bench {
     async fn fill(&self, part: &str, full: bool) -> Result<(), String> {
         let volume = self.platform.volume(&Part::new(part));
         let volume = volume.ok_or_else(|| format!("{part} has no volume of its own"))?;
+        if full {
+            // A database server that cannot write may give up.
+            self.platform.trust(&Part::new(part), false).map_err(told)?;
+        }
         let work = spawn_blocking(move || if full { volume.fill().map(drop) } else { volume.free() });
         work.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
@@ -190,18 +205,21 @@ impl Body for Bench {
     }
 
     async fn fault(&self, service: &str, id: &str, fault: Option<&Value>) -> Result<(), String> {
+        let mut outcome = Ok(());
+        // Taking it back does not end with the first that does not answer.
         for door in self.platform.doors(service) {
             let url = format!("{door}/v1/ops/faults");
-            match fault {
+            let asked = match fault {
                 Some(fault) => {
                     let mut fault = fault.clone();
                     fault["id"] = json!(id);
-                    self.ask(Method::POST, url, Some(fault)).await?;
+                    self.ask(Method::POST, url, Some(fault)).await
                 }
-                None => self.ask(Method::DELETE, format!("{url}/{id}"), None).await?,
-            }
+                None => self.ask(Method::DELETE, format!("{url}/{id}"), None).await,
+            };
+            outcome = outcome.and(asked);
         }
-        Ok(())
+        outcome
     }
 }
 
@@ -218,4 +236,56 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::testing::prepared;
+
+    const ELSEWHERE: &str = "CHAOS_TEST_DOOR";
+
+    /// What asks is a process of its own: a client reads its surroundings when it is made.
+    #[tokio::test]
+    async fn nothing_goes_by_a_proxy() {
+        let ask = async |door: String| client().unwrap().get(door).bearer_auth("secret").send().await;
+        if let Ok(door) = std::env::var(ELSEWHERE) {
+            let _ = ask(door).await;
+            return;
+        }
+        let [proxy, door] = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let url = |listener: &std::net::TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        proxy.set_nonblocking(true).unwrap();
+        let mut asks = tokio::process::Command::new(std::env::current_exe().unwrap());
+        asks.args(["--exact", "faults::platform::tests::nothing_goes_by_a_proxy"]).kill_on_drop(true);
+        asks.env(ELSEWHERE, url(&door)).env("HTTP_PROXY", url(&proxy)).env("http_proxy", url(&proxy));
+        asks.env_remove("NO_PROXY").env_remove("no_proxy");
+        // Whoever is asked hangs up.
+        std::thread::spawn(move || door.accept());
+        let asking = asks.stdout(std::process::Stdio::null()).status();
+        let asked = tokio::time::timeout(Duration::from_secs(5), asking).await;
+        assert_eq!(proxy.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the proxy was asked");
+        assert!(asked.is_ok_and(|status| status.unwrap().success()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_who_is_killed_has_died_at_a_point() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = prepared(folder.path()).await;
+        let (http, token) = (client().unwrap(), String::new());
+        let bench = Bench { folder: folder.path().to_owned(), platform: platform.clone(), http, token };
+        let part = Part::new("platform-1");
+        let mut fates = Vec::new();
+        for (deed, within) in
+            [("kill -KILL $$", 20), ("echo no such table >&2; exit 1", 20), ("exec sleep 600", 0)]
+        {
+            platform.set_variable(&part, "DO", Some(deed.to_owned())).unwrap();
+            bench.launch(part.name()).await.unwrap();
+            fates.push(bench.until_died(part.name(), Duration::from_secs(within)).await);
+        }
+        assert_eq!((&fates[0], &fates[2]), (&Ok(Fate::Died), &Ok(Fate::Lives)));
+        let why = fates[1].as_ref().unwrap_err();
+        assert_eq!(why, "platform-1 has ended (exit status: 1); it said: no such table");
+        platform.stop().await.unwrap();
+    }
 }

@@ -21,13 +21,13 @@ struct Recorded {
     deeds: Mutex<Vec<(u64, String)>>,
     /// What fails.
     fails: &'static str,
-    /// Whether armed processes die.
-    dies: bool,
+    /// Whether armed processes die, or how they end instead.
+    dies: Result<bool, &'static str>,
 }
 
 impl Recorded {
     fn new() -> Self {
-        Self { since: Instant::now(), deeds: Mutex::default(), fails: "", dies: true }
+        Self { since: Instant::now(), deeds: Mutex::default(), fails: "", dies: Ok(true) }
     }
 
     fn did(&self, deed: impl Into<String>) -> Result<(), String> {
@@ -50,6 +50,10 @@ impl Body for Recorded {
         sleep(Duration::from_secs(1)).await;
         self.did(format!("start {part}")).map(|()| 2)
     }
+    async fn until_in_sync(&self, part: &str, _: Duration) -> Result<(), String> {
+        sleep(Duration::from_secs(2)).await;
+        self.did(format!("in sync {part}"))
+    }
     async fn launch(&self, part: &str) -> Result<(), String> {
         self.did(format!("launch {part}"))
     }
@@ -68,12 +72,12 @@ impl Body for Recorded {
     fn arm(&self, part: &str, failpoints: Option<String>) -> Result<(), String> {
         self.did(format!("arm {part} {}", failpoints.unwrap_or_default()))
     }
-    async fn until_died(&self, _: &str, within: Duration) -> Fate {
-        if self.dies {
-            return Fate::Died;
+    async fn until_died(&self, _: &str, within: Duration) -> Result<Fate, String> {
+        if self.dies? {
+            return Ok(Fate::Died);
         }
         sleep(within).await;
-        Fate::Lives
+        Ok(Fate::Lives)
     }
     fn weather(&self, link: &str, weather: Weather) -> Result<(), String> {
         self.did(format!("weather {link} {weather:?}"))
@@ -109,7 +113,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn step(at: u64, action: Action) -> Step {
-    Step { at: seconds(at), fault: 0, action }
+    Step { at: seconds(at), fault: 0, one_at_a_time: false, action }
 }
 
 fn kill(at: u64, part: &str, down: u64) -> Step {
@@ -227,6 +231,53 @@ async fn stop_undoes_what_lasts_and_begins_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_at_a_time_nobody_is_met_before_the_one_before_is_back_and_has_all() {
+    let alone = |step: Step| Step { one_at_a_time: true, ..step };
+    let steps = [alone(kill(0, "broker-1", 1)), alone(kill(1, "broker-2", 1)), kill(1, "a-1", 0)];
+    let Outcomes { body, happened, .. } = run(Recorded::new(), &steps, &Stop::default()).await;
+    let mut deeds = deeds(&body);
+    deeds.retain(|deed| !deed.ends_with("a-1"));
+    assert_eq!(
+        deeds,
+        [
+            "0 kill broker-1",
+            "2 start broker-1",
+            "4 in sync broker-1",
+            "4 kill broker-2",
+            "6 start broker-2",
+            "8 in sync broker-2",
+        ]
+    );
+    assert_eq!((happened[1].target.as_str(), happened[1].at.round()), ("a-1", 1.0), "others do not wait");
+
+    let body = Recorded { fails: "in sync", ..Recorded::new() };
+    let Outcomes { happened, .. } = run(body, &steps[..1], &Stop::default()).await;
+    assert_eq!((happened[0].result, happened[0].note.as_str()), (Outcome::Failed, "in sync broker-1 failed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_still_waits_at_the_end_is_left_out() {
+    let stop = Stop::default();
+    let asks = stop.clone();
+    tokio::spawn(async move {
+        sleep(seconds(10)).await;
+        asks.ask();
+    });
+    let steps = [kill(0, "a-1", 20), kill(1, "a-1", 1), kill(2, "a-1", 1)];
+    let Outcomes { body, happened, written } = run(Recorded::new(), &steps, &stop).await;
+    assert_eq!(deeds(&body), ["0 kill a-1", "11 start a-1"]);
+    assert_eq!((happened.len(), written.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_late_is_left_alone_for_a_moment() {
+    let steps = [kill(0, "a-1", 3), kill(1, "a-1", 0)];
+    let Outcomes { happened, .. } = run(Recorded::new(), &steps, &Stop::default()).await;
+    let (first, second) = (&happened[0], &happened[1]);
+    assert!(first.until >= 4.0 && second.at - first.until >= 0.099, "{happened:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_fails_is_told_and_the_rest_goes_on() {
     let body = Recorded { fails: "fill postgres true", ..Recorded::new() };
     let full = Action::DiskFull { part: "postgres".into(), hold: seconds(2) };
@@ -235,6 +286,54 @@ async fn what_fails_is_told_and_the_rest_goes_on() {
     assert_eq!((happened[0].result, happened[1].result), (Outcome::Failed, Outcome::Done));
     assert_eq!(happened[0].note, "fill postgres true failed");
     assert!(deeds(&body).contains(&"0 fill postgres false".to_owned()), "what was half done is undone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_half_way_is_undone() {
+    let provider = Provider { down: true, ..Provider::default() };
+    let rows = Rows { database: "order_db".into(), table: "orders".into(), check: "true".into() };
+    let hold = seconds(5);
+    let black = Weather::BlackHole;
+    for (action, fails, undone) in [
+        (Action::RefuseRows { rows, hold }, "refuse orders true", "0 refuse orders false"),
+        (Action::Provider { provider, hold }, "provider down", "0 provider well"),
+        (
+            Action::Faults { service: "orders".into(), fault: json!({}), hold },
+            "fault orders chaos-0-0 set",
+            "0 fault orders chaos-0-0 gone",
+        ),
+        (Action::Clock { part: "a-1".into(), shift: 600, hold }, "clock a-1 600", "0 clock a-1 0"),
+        (Action::Pause { part: "a-1".into(), hold }, "pause a-1", "0 resume a-1"),
+        (
+            Action::Weather { link: "a-1".into(), weather: black, hold },
+            "weather a-1 BlackHole",
+            "0 weather a-1 Clear",
+        ),
+        (Action::DiskFull { part: "a-1".into(), hold }, "fill a-1 true", "0 fill a-1 false"),
+    ] {
+        let body = Recorded { fails, ..Recorded::new() };
+        let Outcomes { body, happened, .. } = run(body, &[step(0, action)], &Stop::default()).await;
+        assert_eq!(deeds(&body)[1], undone);
+        assert_eq!((happened[0].result, &happened[0].note), (Outcome::Failed, &format!("{fails} failed")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_could_not_be_killed_is_started_all_the_same() {
+    let quits = step(3, Action::RestartPostgres { down: seconds(0) });
+    for fails in ["kill", "quit"] {
+        let body = Recorded { fails, ..Recorded::new() };
+        let Outcomes { body, happened, .. } =
+            run(body, &[kill(0, "a-1", 1), quits.clone()], &Stop::default()).await;
+        let deeds = deeds(&body);
+        assert_eq!(deeds, ["0 kill a-1", "2 start a-1", "3 quit postgres", "4 start postgres"]);
+        let failed: Vec<&str> = happened
+            .iter()
+            .filter(|happened| happened.result == Outcome::Failed)
+            .map(|happened| happened.done.as_str())
+            .collect();
+        assert_eq!(failed, [if fails == "kill" { "kill" } else { "restart_postgres" }]);
+    }
 }
 
 fn failpoint(passes: u32) -> Step {
@@ -260,7 +359,7 @@ async fn a_process_dies_at_its_point_and_starts_clean() {
 
 #[tokio::test(start_paused = true)]
 async fn a_point_that_nobody_passes_is_told_and_disarmed() {
-    let body = Recorded { dies: false, ..Recorded::new() };
+    let body = Recorded { dies: Ok(false), ..Recorded::new() };
     let Outcomes { body, happened, .. } = run(body, &[failpoint(0)], &Stop::default()).await;
     assert_eq!(
         deeds(&body),
@@ -274,6 +373,15 @@ async fn a_point_that_nobody_passes_is_told_and_disarmed() {
         ]
     );
     assert_eq!(happened[0].result, Outcome::NotHit);
+
+    // Who ends otherwise has not died there.
+    let body = Recorded { dies: Err("orders-1 has ended (exit status: 1)"), ..Recorded::new() };
+    let Outcomes { body, happened, .. } = run(body, &[failpoint(0)], &Stop::default()).await;
+    assert_eq!(deeds(&body)[3..], ["0 arm orders-1 ", "0 kill orders-1", "1 start orders-1"]);
+    assert_eq!(
+        (happened[0].result, happened[0].note.as_str()),
+        (Outcome::Failed, "orders-1 has ended (exit status: 1)")
+    );
 
     // Who does not even start is disarmed, too.
     let body = Recorded { fails: "launch", ..Recorded::new() };

@@ -14,7 +14,7 @@ use super::{Platform, PlatformError, state::locked};
 const COMMAND: Duration = Duration::from_secs(300);
 
 impl Platform {
-    /// Runs `viscount` with these arguments, past all proxies.
+    /// Runs `viscount` with these arguments. The database it reaches past the proxy, all else through them.
     ///
     /// # Errors
     /// When it cannot be run or takes too long. What it exits with is the caller's to judge.

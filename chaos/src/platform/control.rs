@@ -21,13 +21,14 @@ const TERMINATED: Duration = Duration::from_secs(40);
 
 impl Platform {
     /// `kill -9`, of a server with all its processes; gone and waited for when this returns. Nothing happens to a part
-    /// that does not run.
+    /// that was ended before.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not end, or has ended by itself before.
     pub async fn kill(&self, part: &Part) -> Result<(), PlatformError> {
         let slot = self.0.slot(part)?;
         let _turn = slot.turn.lock().await;
+        self.lives(part, slot)?;
         self.with(part, slot, Process::kill)?;
         if locked(&slot.process).is_some() {
             self.until_ended(part, KILLED).await?;
@@ -38,9 +39,11 @@ impl Platform {
     /// Stops it in its tracks (SIGSTOP): it is there and does nothing.
     ///
     /// # Errors
-    /// When it cannot be signalled.
+    /// When it cannot be signalled, or has ended by itself before.
     pub fn pause(&self, part: &Part) -> Result<(), PlatformError> {
-        self.with(part, self.0.slot(part)?, Process::halt)
+        let slot = self.0.slot(part)?;
+        self.lives(part, slot)?;
+        self.with(part, slot, Process::halt)
     }
 
     /// Lets it go on (SIGCONT).
@@ -54,10 +57,11 @@ impl Platform {
     /// Asks for an orderly end (SIGTERM) and waits for it.
     ///
     /// # Errors
-    /// When it does not run, or does not end in time; it is killed then.
+    /// When it does not run, or does not end in time; it is killed then. Or when it has ended by itself before.
     pub async fn terminate(&self, part: &Part) -> Result<ExitStatus, PlatformError> {
         let slot = self.0.slot(part)?;
         let _turn = slot.turn.lock().await;
+        self.lives(part, slot)?;
         self.with(part, slot, Process::ask_to_end)?;
         let ended = self.until_ended(part, TERMINATED).await;
         if ended.is_err()
@@ -68,12 +72,48 @@ impl Platform {
         ended
     }
 
-    /// Sends a signal to a service, or to the server itself: SIGQUIT ends PostgreSQL without a checkpoint.
+    /// Sends a signal that ends a service, or the server itself: SIGQUIT ends PostgreSQL without a checkpoint.
     ///
     /// # Errors
-    /// When it cannot be signalled.
+    /// When it cannot be signalled, or has ended by itself before.
     pub fn signal(&self, part: &Part, signal: Signal) -> Result<(), PlatformError> {
-        self.with(part, self.0.slot(part)?, |process| process.signal(signal))
+        let slot = self.0.slot(part)?;
+        self.lives(part, slot)?;
+        self.with(part, slot, |process| process.signal(signal))
+    }
+
+    /// Whether it would be a surprise if it ended. It would not from now on, of what is done to it, until it is ready again.
+    ///
+    /// # Errors
+    /// When there is no such part.
+    pub fn trust(&self, part: &Part, trusted: bool) -> Result<(), PlatformError> {
+        self.with(part, self.0.slot(part)?, |process| {
+            process.trust(trusted);
+            Ok(())
+        })
+    }
+
+    /// Whoever has ended so far without being killed or asked to, each with its status and its last words.
+    pub fn deaths(&self) -> Vec<String> {
+        for (part, slot) in &self.0.slots {
+            let _ = self.lives(part, slot);
+        }
+        locked(&self.0.deaths).clone()
+    }
+
+    /// How a part has ended, with its last words.
+    pub(crate) fn ended(&self, part: &Part, status: ExitStatus) -> PlatformError {
+        PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) }
+    }
+
+    /// Refuses a part that has ended by itself: what is to be done to it cannot happen. It is written down, once.
+    pub(super) fn lives(&self, part: &Part, slot: &Slot) -> Result<(), PlatformError> {
+        let Some(status) = locked(&slot.process).as_mut().and_then(Process::surprise) else { return Ok(()) };
+        let ended = self.ended(part, status);
+        if !slot.told.swap(true, Ordering::AcqRel) {
+            locked(&self.0.deaths).push(format!("nobody had it end: {ended}"));
+        }
+        Err(ended)
     }
 
     /// Kills it and starts it again.
@@ -102,7 +142,7 @@ impl Platform {
         }
     }
 
-    fn with(
+    pub(super) fn with(
         &self,
         part: &Part,
         slot: &Slot,
@@ -160,5 +200,55 @@ async fn settled(mark: &str) -> Vec<String> {
             return left.into_iter().map(|(pid, line)| format!("{} {line}", pid.as_raw_nonzero())).collect();
         }
         sleep(LOOK * 5).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+    use crate::platform::testing::prepared;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_ends_by_itself_is_told_and_cannot_be_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = prepared(folder.path()).await;
+        let part = Part::new("postgres");
+        let within = Duration::from_secs(20);
+
+        // What the rig ends is no surprise.
+        platform.start_part(&part).await.unwrap();
+        platform.kill(&part).await.unwrap();
+        platform.kill(&part).await.unwrap();
+        platform.start_part(&part).await.unwrap();
+        platform.signal(&part, Signal::TERM).unwrap();
+        platform.until_ended(&part, within).await.unwrap();
+        // Neither is what ends of what is done to it.
+        platform.start_part(&part).await.unwrap();
+        platform.trust(&part, false).unwrap();
+        assert_eq!(from_outside(&platform, &part).await.signal(), None);
+        assert_eq!(platform.deaths(), Vec::<String>::new());
+
+        platform.start_part(&part).await.unwrap();
+        from_outside(&platform, &part).await;
+        let refused = platform.kill(&part).await.unwrap_err().to_string();
+        assert!(refused.contains("postgres has ended (exit status: 137)"), "{refused}");
+        platform.start_part(&part).await.unwrap();
+        let deaths = platform.deaths();
+        assert_eq!(deaths.len(), 1, "{deaths:?}");
+        assert!(deaths[0].contains("postgres has ended") && deaths[0].contains("so it begins"), "{deaths:?}");
+        from_outside(&platform, &part).await;
+        assert_eq!((platform.deaths().len(), platform.deaths().len()), (2, 2));
+        assert!(platform.pause(&part).is_err() && platform.terminate(&part).await.is_err());
+        platform.stop().await.unwrap();
+    }
+
+    /// The server dies, and not of the rig.
+    async fn from_outside(platform: &Platform, part: &Part) -> ExitStatus {
+        let pid = platform.pid(part).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        platform.until_ended(part, Duration::from_secs(20)).await.unwrap()
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What stands in brackets is a proxy. The provider, which is somebody else's, reaches PostgreSQL past the proxy, and so
-//! do those who look into things from outside.
+//! do commands and those who look into things from outside.
 
 use std::{
     collections::BTreeMap,
@@ -182,7 +182,7 @@ impl Layout {
         }
     }
 
-    /// What a command on this platform is told: everything past the proxies.
+    /// What a command on this platform is told: all but the database as services find it, through the proxies.
     pub(super) fn outside(&self, database: &str) -> Vec<(String, String)> {
         self.environment("", database)
     }
@@ -207,7 +207,6 @@ impl Layout {
             (MARK.to_owned(), self.mark.clone()),
             ("VISCOUNT_DATA_DIR".to_owned(), self.home().to_string_lossy().into_owned()),
             ("VISCOUNT_HOST".to_owned(), "127.0.0.1".to_owned()),
-            ("VISCOUNT_FAULTS".to_owned(), "1".to_owned()),
             ("DATABASE_URL".to_owned(), database.to_owned()),
             ("PAYMENTS_PROVIDER_URL".to_owned(), http(self.place("simulator-1"))),
             ("SIMULATOR_WEBHOOK_URL".to_owned(), format!("{gateway}/v1/payments/webhooks/simulator")),
@@ -243,4 +242,19 @@ impl Layout {
 fn is_in_one(name: &str) -> bool {
     let kind = Part::new(name);
     SERVICES.contains(&kind.kind()) && kind.kind() != SIMULATOR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_on_demand_are_the_plan_s_alone() {
+        for plan in [Plan::new("viscount"), Plan { engine: Engine::Embedded, ..Plan::new("viscount") }] {
+            let layout = Layout::new(&plan, Path::new("run"), "0123456789".to_owned()).unwrap();
+            let told = |part: &Part| layout.inside(part, "postgres://somewhere");
+            let told: Vec<_> = plan.parts().iter().flat_map(told).collect();
+            assert!(!told.is_empty() && !told.iter().any(|(name, _)| name == "VISCOUNT_FAULTS"), "{told:?}");
+        }
+    }
 }

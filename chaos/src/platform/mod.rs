@@ -24,6 +24,9 @@ mod process;
 pub mod program;
 mod start;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
 mod volume;
 mod watch;
 
@@ -96,6 +99,11 @@ impl Platform {
     pub fn brokers(&self) -> Option<String> {
         let direct = locked(&self.0.direct);
         (self.0.plan.engine == Engine::Kafka).then(|| direct.values().cloned().collect::<Vec<_>>().join(","))
+    }
+
+    /// `host:port` of one of them past its proxy; none of another part.
+    pub fn broker(&self, part: &Part) -> Option<String> {
+        locked(&self.0.direct).get(part).cloned()
     }
 
     /// What stands before the names of topics and groups.

@@ -85,7 +85,7 @@ pub struct Plan {
     pub durable: bool,
     /// MiB of a volume of its own for PostgreSQL's data, which can be filled. Only root can have one.
     pub volume: Option<u32>,
-    /// Keeps the data of PostgreSQL and the brokers when all is over.
+    /// Keeps the data of PostgreSQL and the brokers when all is over. What lies on a volume of its own cannot be kept.
     pub keep: bool,
     /// The program under test.
     pub viscount: PathBuf,
@@ -163,6 +163,11 @@ impl Plan {
         if !matches!(self.brokers, 1 | 3) {
             return refuse(format!("there are 1 or 3 brokers, not {}", self.brokers));
         }
+        if self.keep && self.volume.is_some() {
+            return refuse(
+                "a volume of its own goes with the run: the database's data cannot be kept".to_owned(),
+            );
+        }
         for (service, replicas) in &self.replicas {
             if !SERVICES.contains(&service.as_str()) {
                 return refuse(format!("replicas of {service}: there is no such service"));
@@ -223,6 +228,8 @@ mod tests {
         assert!(Plan { replicas: replicas("orders"), ..usual() }.check().is_ok());
         assert!(Plan { replicas: replicas("order"), ..usual() }.check().is_err());
         assert!(Plan { replicas: replicas("gateway"), ..usual() }.check().is_err());
+        assert!(Plan { volume: Some(400), ..usual() }.check().is_ok());
+        assert!(Plan { volume: Some(400), keep: true, ..usual() }.check().is_err());
         let own = BTreeMap::from([("orders-3".to_owned(), Vec::new())]);
         assert!(Plan { own, ..usual() }.check().is_err());
     }

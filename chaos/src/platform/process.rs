@@ -3,12 +3,15 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
-    os::unix::process::CommandExt as _,
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::process::CommandExt as _,
+    },
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use serde::Deserialize;
 
 /// How much of a log is told.
@@ -28,14 +31,60 @@ pub(super) struct Ready {
     pub(super) direct: Option<String>,
 }
 
+/// A process that somebody else waits for. Its id may become another's, what is held of it never is.
+#[derive(Debug)]
+struct Held {
+    pid: Pid,
+    handle: OwnedFd,
+}
+
+impl Held {
+    fn of(pid: Pid) -> io::Result<Self> {
+        Ok(Self { pid, handle: pidfd_open(pid, PidfdFlags::empty())? })
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        sent(pidfd_send_signal(&self.handle, signal))
+    }
+
+    /// The processes that it has made. proc(5).
+    fn children(&self) -> Vec<Self> {
+        let id = self.pid.as_raw_nonzero();
+        let ids = || {
+            let text = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+            text.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>()
+        };
+        let mut found: Vec<Self> = ids().into_iter().filter_map(|pid| Self::of(pid).ok()).collect();
+        // Who is among them still was the one that is held.
+        let still = ids();
+        found.retain(|child| still.contains(&child.pid));
+        // They were its own if it has still been there.
+        if self.is_there() { found } else { Vec::new() }
+    }
+
+    /// False when it was waited for. proc(5), `fdinfo`.
+    fn is_there(&self) -> bool {
+        let about = format!("/proc/self/fdinfo/{}", self.handle.as_raw_fd());
+        let about = std::fs::read_to_string(about).unwrap_or_default();
+        about.lines().any(|line| {
+            let id = line.strip_prefix("Pid:").and_then(|id| id.trim().parse::<i32>().ok());
+            id.is_some_and(|id| id > 0)
+        })
+    }
+}
+
 /// A process of ours that was not waited for yet: its id cannot have become another's.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
     /// A launcher ends when this is closed.
     _stdin: Option<ChildStdin>,
-    server: Option<Pid>,
+    server: Option<Held>,
     stopped: bool,
+    /// It has been ready, and nothing is done to it of which it may end.
+    trusted: bool,
+    /// Somebody had it end.
+    asked: bool,
 }
 
 impl Process {
@@ -52,17 +101,29 @@ impl Process {
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let said = Said { from, stdout };
-        Ok((Self { child, _stdin: stdin, server: None, stopped: false }, said))
+        Ok((Self { child, _stdin: stdin, server: None, stopped: false, trusted: false, asked: false }, said))
     }
 
     /// Remembers which process the server itself is.
-    pub(super) fn is_ready(&mut self, ready: &Ready) {
-        self.server = Pid::from_raw(ready.pid);
+    pub(super) fn is_ready(&mut self, ready: &Ready) -> io::Result<()> {
+        self.server = Pid::from_raw(ready.pid).map(Held::of).transpose()?;
+        self.trusted = true;
+        Ok(())
+    }
+
+    /// Whether its end would be a surprise. Before it is ready it is not: a start may fail, and whoever starts it is told.
+    pub(super) fn trust(&mut self, trusted: bool) {
+        self.trusted = trusted;
+    }
+
+    /// How it has ended, if nobody had it end.
+    pub(super) fn surprise(&mut self) -> Option<ExitStatus> {
+        self.ended().filter(|_| self.trusted && !self.asked)
     }
 
     /// The process that matters: the server, or the service.
     pub(super) fn pid(&self) -> Pid {
-        self.server.unwrap_or_else(|| Pid::from_child(&self.child))
+        self.server.as_ref().map_or_else(|| Pid::from_child(&self.child), |server| server.pid)
     }
 
     /// How it has ended; none while it runs.
@@ -70,11 +131,21 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Sends a signal to the process that matters. Nothing happens when it has ended.
+    /// Sends a signal that ends it to the process that matters. Nothing happens when it has ended.
     pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
         match self.ended() {
             Some(_) => Ok(()),
-            None => sent(kill_process(self.pid(), signal)),
+            None => {
+                self.asked = true;
+                self.send(signal)
+            }
+        }
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        match &self.server {
+            Some(server) => server.send(signal),
+            None => sent(kill_process(Pid::from_child(&self.child), signal)),
         }
     }
 
@@ -83,7 +154,10 @@ impl Process {
         self.go_on()?;
         match self.ended() {
             Some(_) => Ok(()),
-            None => sent(kill_process(Pid::from_child(&self.child), Signal::TERM)),
+            None => {
+                self.asked = true;
+                sent(kill_process(Pid::from_child(&self.child), Signal::TERM))
+            }
         }
     }
 
@@ -92,12 +166,11 @@ impl Process {
         if self.ended().is_some() {
             return Ok(());
         }
-        let (server, below) = (self.pid(), self.below());
+        self.asked = true;
+        let below = self.below();
         // The parent first: it would make new ones.
-        let killed = sent(kill_process(server, Signal::KILL));
-        for pid in below {
-            sent(kill_process(pid, Signal::KILL))?;
-        }
+        let killed = self.send(Signal::KILL);
+        below.iter().try_for_each(|child| child.send(Signal::KILL))?;
         killed
     }
 
@@ -116,8 +189,8 @@ impl Process {
             return Ok(());
         }
         self.stopped = true;
-        sent(kill_process(self.pid(), Signal::STOP))?;
-        self.below().into_iter().try_for_each(|pid| sent(kill_process(pid, Signal::STOP)))
+        self.send(Signal::STOP)?;
+        self.below().iter().try_for_each(|child| child.send(Signal::STOP))
     }
 
     /// Lets it go on.
@@ -125,16 +198,13 @@ impl Process {
         if !std::mem::take(&mut self.stopped) || self.ended().is_some() {
             return Ok(());
         }
-        self.below().into_iter().try_for_each(|pid| sent(kill_process(pid, Signal::CONT)))?;
-        sent(kill_process(self.pid(), Signal::CONT))
+        self.below().iter().try_for_each(|child| child.send(Signal::CONT))?;
+        self.send(Signal::CONT)
     }
 
-    /// The processes that a server has made: PostgreSQL's, one for each connection. proc(5).
-    fn below(&self) -> Vec<Pid> {
-        let Some(server) = self.server else { return Vec::new() };
-        let id = server.as_raw_nonzero();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+    /// The processes that a server has made: PostgreSQL's, one for each connection.
+    fn below(&self) -> Vec<Held> {
+        self.server.as_ref().map(Held::children).unwrap_or_default()
     }
 }
 
@@ -187,6 +257,60 @@ pub(super) fn last(log: &Path, from: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    /// One that has a child, in a process group of its own.
+    fn parent() -> Child {
+        let mut shell = Command::new("sh");
+        let child = shell.args(["-c", "sleep 600 & wait"]).process_group(0).spawn().unwrap();
+        let held = Held::of(Pid::from_child(&child)).unwrap();
+        assert!(within(20_000, || !held.children().is_empty()));
+        child
+    }
+
+    fn end(mut parent: Child) {
+        rustix::process::kill_process_group(Pid::from_child(&parent), Signal::KILL).unwrap();
+        parent.wait().unwrap();
+    }
+
+    fn within(millis: u128, mut so: impl FnMut() -> bool) -> bool {
+        let since = std::time::Instant::now();
+        loop {
+            if so() || since.elapsed().as_millis() > millis {
+                return so();
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn whoever_has_the_id_of_a_server_that_is_gone_is_left_alone() {
+        let server = parent();
+        let pid = Pid::from_child(&server);
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let mut process =
+            Process { child, _stdin: None, server: None, stopped: false, trusted: false, asked: false };
+        process.is_ready(&Ready { pid: pid.as_raw_nonzero().get(), url: None, direct: None }).unwrap();
+        assert_eq!(process.below().len(), 1);
+        process.halt().unwrap();
+        process.go_on().unwrap();
+
+        // Its launcher has waited for it, and did not end yet itself.
+        end(server);
+        let mut another = parent();
+        if let Some(server) = &mut process.server {
+            // As if it had got the same id.
+            server.pid = Pid::from_child(&another);
+        }
+        assert!(process.below().is_empty(), "another's children");
+        process.kill().unwrap();
+        let killed = within(300, || another.try_wait().unwrap().is_some());
+        end(another);
+        assert!(!killed, "another process was killed");
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+    }
+
     #[test]
     fn only_the_end_of_this_run_is_told() {
         let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ use super::PlatformError;
 const ASK: Duration = Duration::from_secs(20);
 
 /// A program that can be tested.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// Where it is.
     pub path: PathBuf,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -52,11 +53,13 @@ impl Platform {
     }
 
     /// Everything but processes.
-    async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
+    pub(super) async fn prepare(plan: Plan, folder: &Path) -> Result<Self, PlatformError> {
         plan.check()?;
         let failed = PlatformError::folder;
-        // Another run's data would be taken for this one's.
-        if let Some(earlier) = ["postgres", "home"].iter().find(|name| folder.join(name).exists()) {
+        // Another run's data would be taken for this one's, and its evidence be lost.
+        if let Some(earlier) =
+            ["postgres", "home", "history.jsonl"].iter().find(|name| folder.join(name).exists())
+        {
             let earlier = folder.join(earlier);
             return Err(PlatformError::Plan(format!(
                 "{} is an earlier run's: choose another folder",
@@ -93,6 +96,7 @@ impl Platform {
             http,
             admin: Mutex::default(),
             direct: Mutex::default(),
+            deaths: Mutex::default(),
             tokens: Mutex::new(HashMap::new()),
             watcher: Mutex::new(Some(watcher)),
             stopped: AtomicBool::new(false),
@@ -128,6 +132,8 @@ impl Platform {
         if self.is_running(part) {
             return Ok(());
         }
+        // What it has died of is told, whoever starts it again.
+        let _ = self.lives(part, slot);
         let mut command = self.0.program();
         command.args(self.0.layout.arguments(part, self.0.plan.durable));
         command.envs(self.0.layout.inside(part, &self.0.admin_url()));
@@ -140,15 +146,14 @@ impl Platform {
             started.map_err(|source| PlatformError::Spawn { part: part.clone(), source })?;
         slot.from.store(said.from(), Ordering::Relaxed);
         *locked(&slot.process) = Some(process);
+        slot.told.store(false, Ordering::Relaxed);
         if !part.is_server() {
             return Ok(());
         }
         let ready = tokio::task::spawn_blocking(move || said.ready());
         match timeout(SERVER, ready).await {
             Ok(Ok(Some(ready))) => {
-                if let Some(process) = locked(&slot.process).as_mut() {
-                    process.is_ready(&ready);
-                }
+                self.with(part, slot, |process| process.is_ready(&ready))?;
                 if let Some(url) = ready.url {
                     *locked(&self.0.admin) = url;
                 }
@@ -159,7 +164,7 @@ impl Platform {
             }
             Ok(_) => {
                 let status = self.until_ended(part, Duration::from_secs(30)).await?;
-                Err(PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) })
+                Err(self.ended(part, status))
             }
             Err(_) => {
                 if let Some(process) = locked(&slot.process).as_mut() {
@@ -170,35 +175,74 @@ impl Platform {
         }
     }
 
-    /// Waits until a part says that it is ready.
+    /// Waits until a part says that it is ready; PostgreSQL is when it has written something down.
     ///
     /// # Errors
     /// When it ends meanwhile, or the time is over; with the end of its log.
     pub async fn until_ready(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {
         let since = Instant::now();
-        let doors = if part.is_server() { Vec::new() } else { self.0.layout.doors_of(part) };
+        let doors = match part.kind() {
+            "postgres" => vec![self.0.admin_url()],
+            _ if part.is_server() => Vec::new(),
+            _ => self.0.layout.doors_of(part),
+        };
         let mut doors = doors.into_iter().peekable();
         while let Some(door) = doors.peek() {
             if let Some(status) = self.exit(part) {
-                return Err(PlatformError::Ended { part: part.clone(), status, said: self.0.said(part) });
+                return Err(self.ended(part, status));
             }
             if since.elapsed() > within || self.0.is_stopped() {
                 return Err(PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) });
             }
-            let answer = self.0.http.get(format!("{door}/readyz")).send().await;
-            match answer.is_ok_and(|answer| answer.status().is_success()) {
+            let is_ready = match part.is_server() {
+                true => timeout(ANSWER, writes(door)).await.is_ok_and(|written| written.is_ok()),
+                false => {
+                    let answer = self.0.http.get(format!("{door}/readyz")).send().await;
+                    answer.is_ok_and(|answer| answer.status().is_success())
+                }
+            };
+            match is_ready {
                 true => drop(doors.next()),
                 false => sleep(LOOK * 5).await,
             }
         }
-        if self.is_running(part) { Ok(()) } else { self.has_ended(part, within) }
+        if !self.is_running(part) {
+            return self.has_ended(part, within);
+        }
+        self.trust(part, true)
     }
 
     fn has_ended(&self, part: &Part, within: Duration) -> Result<(), PlatformError> {
-        let said = self.0.said(part);
         Err(match self.exit(part) {
-            Some(status) => PlatformError::Ended { part: part.clone(), status, said },
-            None => PlatformError::NotReady { part: part.clone(), within, said },
+            Some(status) => self.ended(part, status),
+            None => PlatformError::NotReady { part: part.clone(), within, said: self.0.said(part) },
         })
+    }
+}
+
+/// Has the server write a line to its log, and to its disk. One that is about to give up because it could not does not.
+async fn writes(url: &str) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::query("set synchronous_commit = on").execute(&mut connection).await?;
+    sqlx::query("select pg_logical_emit_message(true, 'chaos', '')").execute(&mut connection).await?;
+    connection.close().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::testing::prepared;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_server_is_not_ready_because_its_launcher_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = prepared(folder.path()).await;
+        let part = Part::new("postgres");
+        platform.start_part(&part).await.unwrap();
+        *locked(&platform.0.admin) = "postgres://127.0.0.1:1/postgres".to_owned();
+        let ready = platform.until_ready(&part, Duration::from_millis(200)).await;
+        assert!(matches!(ready, Err(PlatformError::NotReady { .. })), "{ready:?}");
+        platform.kill(&part).await.unwrap();
+        platform.stop().await.unwrap();
     }
 }

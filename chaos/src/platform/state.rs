@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub(super) variables: Mutex<BTreeMap<String, String>>,
     /// Where the log of its last run begins.
     pub(super) from: AtomicU64,
+    /// Its last process ended by itself, and that is written down.
+    pub(super) told: AtomicBool,
     /// Who starts or ends it: one at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -45,6 +47,8 @@ pub(super) struct Inner {
     pub(super) admin: Mutex<String>,
     /// Each broker's door past what it advertises.
     pub(super) direct: Mutex<BTreeMap<Part, String>>,
+    /// Whoever has ended by itself, with its last words.
+    pub(super) deaths: Mutex<Vec<String>>,
     pub(super) tokens: Mutex<HashMap<(String, Option<uuid::Uuid>), String>>,
     pub(super) watcher: Mutex<Option<Watcher>>,
     pub(super) stopped: AtomicBool,

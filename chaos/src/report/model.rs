@@ -111,6 +111,9 @@ pub struct Totals {
     pub orders: BTreeMap<String, u64>,
     /// Connections to streams.
     pub streams: u64,
+    /// Faults that were planned; the end of the load leaves out what has not begun.
+    #[serde(default)]
+    pub planned: usize,
     /// Events that the auditor looked at.
     pub events: usize,
     /// Lines of the clients' history that it looked at.
@@ -166,6 +169,16 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_mib: kilobytes.unwrap_or_default() / 1_024,
             kernel: kernel.trim().to_owned(),
+        }
+    }
+}
+
+impl Course {
+    /// How many faults there were, of how many that were planned where it is not all of them.
+    pub fn faults_words(&self) -> String {
+        match (self.faults.len(), self.totals.planned) {
+            (faults, planned) if faults < planned => format!("{faults}/{planned}"),
+            (faults, _) => faults.to_string(),
         }
     }
 }

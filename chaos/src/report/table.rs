@@ -26,7 +26,7 @@ pub fn table(report: &Report) -> String {
             totals.accepted,
             totals.refused,
             totals.unknown,
-            course.faults.len(),
+            course.faults_words(),
             course.violations.len()
         );
         for missed in course.expectations.iter().filter(|expectation| !expectation.holds) {

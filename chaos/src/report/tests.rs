@@ -57,7 +57,14 @@ fn course(name: &str, verdict: Verdict) -> Course {
         violations: Vec::new(),
         troubles: Vec::new(),
         load_time: Some((Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)),
-        totals: Totals { accepted: 2_000, unknown: 3, events: 9_000, lines: 4_000, ..Totals::default() },
+        totals: Totals {
+            planned: 4,
+            accepted: 2_000,
+            unknown: 3,
+            events: 9_000,
+            lines: 4_000,
+            ..Totals::default()
+        },
         figures: [("all_final_within".to_owned(), 12.34)].into(),
         timeline: timeline(&seconds, &[(33.4, 2), (70.0, 5)], &faults),
         faults,
@@ -127,7 +134,7 @@ fn the_page_is_well_formed_and_tells_everything() {
         "the load: stuck &amp; gone",
         "Not run: there is no libfaketime",
         "The load went from 00:00:00 to 00:00:00 UTC.",
-        "3 faults, 1 of them not as planned",
+        "3/4 faults, 1 of them not as planned",
         "No promise was broken.",
         "<title>33 s: 2 actors restarted</title>",
         "<title>33 s: 1 processes started again</title>",
@@ -189,7 +196,7 @@ fn the_table_says_what_was_missed() {
     assert!(lines[0].ends_with("seed 7"), "{text}");
     assert!(
         lines[1]
-            .starts_with("good                     holds        2000        0        3       3          0"),
+            .starts_with("good                     holds        2000        0        3     3/4          0"),
         "{text}"
     );
     assert!(lines.contains(&"  recovered_within: not measured, expected ≤ 5.0 s"), "{text}");

@@ -20,7 +20,7 @@ use crate::{
     clients::{Clients, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
-    history::Recorder,
+    history::{self, Recorder},
     platform::{Plan, Platform, program::Program},
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Outcomes {
     pub load: LoadFigures,
     /// What was done to the platform.
     pub faults: Vec<Happened>,
+    /// How much of it was planned. The end of the load leaves out what has not begun.
+    pub planned: usize,
     /// What the services said meanwhile.
     pub samples: Vec<Sample>,
     /// All that could be measured, by name.
@@ -76,7 +78,8 @@ pub(super) struct Setting {
     pub armed: Option<String>,
 }
 
-/// Runs one experiment in a folder of its own.
+/// Runs one experiment in a folder of its own. What fails once the load has begun is a trouble: clients were promised
+/// something by then.
 pub(super) async fn run(
     experiment: &Experiment,
     setting: &Setting,
@@ -98,7 +101,8 @@ pub(super) async fn run(
     let mut troubles = Vec::new();
     let (load_began, start) = (Timestamp::now(), Instant::now());
     let sampler = Sampler::start(&platform, start);
-    let log = Arc::new(faults::Log::create(&folder.join("faults.jsonl")).map_err(failed("faults.jsonl"))?);
+    let done = folder.join("faults.jsonl");
+    let log = Arc::new(faults::Log::create(&done).map_err(failed("faults.jsonl"))?);
     let (over, no_more) = (Stop::default(), Stop::default());
     let going = async {
         // The journey may end by itself before its time.
@@ -119,7 +123,10 @@ pub(super) async fn run(
     if let Err(error) = ended {
         troubles.push(format!("the load: {error}"));
     }
-    let happened = happened.map_err(failed("faults.jsonl"))?;
+    let happened = happened.unwrap_or_else(|error| {
+        troubles.push(format!("faults.jsonl: {error}"));
+        faults::read(&done).unwrap_or_default()
+    });
     troubles.extend(back_again(&platform).await);
 
     eprintln!("viscount-chaos: {}: the load is over; settling", experiment.name);
@@ -132,18 +139,22 @@ pub(super) async fn run(
         troubles.push("something committed was neither published nor handled in the end".to_owned());
     }
     let (samples, figures_of_load) = (sampler.samples(), clients.figures());
-    recorder.close().await.map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Err(error) = recorder.close().await {
+        troubles.push(error.to_string());
+    }
     troubles.extend(second_opinion(experiment, &platform).await);
+    troubles.extend(platform.deaths());
 
     let mut sources = Sources::found_by(|database| platform.database_url(database));
     (sources.brokers, sources.topic_prefix) = (platform.brokers(), platform.topic_prefix().to_owned());
-    sources.history = Some(history);
-    let data = audit::collect(&sources).await.map_err(|error| Failure::Usage(error.to_string()))?;
+    sources.history = Some(history.clone());
+    let data = audit::collect(&sources).await.map_err(|error| error.to_string());
     platform.stop().await.unwrap_or_else(|error| troubles.push(error.to_string()));
 
     let terms = terms(experiment, load_ended, &steps);
     let evidence = folder.join("dataset.jsonl.gz");
-    let (data, violations) = judge(data, terms, evidence).await?;
+    let Judged { data, violations, troubles: unjudged } = judge(data, history, terms, evidence).await;
+    troubles.extend(unjudged);
     let measured = happened.iter().map(|happened| measured(experiment, happened)).collect::<Vec<_>>();
     let evidence = Evidence {
         load: &figures_of_load,
@@ -164,6 +175,7 @@ pub(super) async fn run(
         troubles,
         load: figures_of_load,
         faults: happened,
+        planned: steps.len(),
         samples,
         figures,
         looked_at: (data.events.len(), data.history.len()),
@@ -185,7 +197,7 @@ fn plan(experiment: &Experiment, setting: &Setting, steps: &[Step], folder: &Pat
     }
     // The provider and the operator's means of making it misbehave.
     let on_demand = |step: &Step| matches!(step.action, Action::Provider { .. } | Action::Faults { .. });
-    if steps.iter().any(on_demand) && !plan.variables.iter().any(|(name, _)| name == "VISCOUNT_FAULTS") {
+    if steps.iter().any(on_demand) {
         plan.variables.push(("VISCOUNT_FAULTS".to_owned(), "1".to_owned()));
     }
     if let Some(armed) = &setting.armed {
@@ -289,14 +301,41 @@ fn terms(experiment: &Experiment, load_ended: Timestamp, steps: &[Step]) -> Term
     }
 }
 
-/// Writes the evidence down, and judges it.
-async fn judge(data: Dataset, terms: Terms, evidence: PathBuf) -> Result<(Dataset, Vec<Violation>), Failure> {
+/// What can be said of what was left behind.
+#[derive(Debug, Default)]
+struct Judged {
+    data: Dataset,
+    violations: Vec<Violation>,
+    troubles: Vec<String>,
+}
+
+/// Writes the evidence down, and judges it. Of a platform that cannot be read any more there is what clients saw.
+async fn judge(
+    collected: Result<Dataset, String>,
+    history: PathBuf,
+    terms: Terms,
+    evidence: PathBuf,
+) -> Judged {
     let judging = tokio::task::spawn_blocking(move || {
-        data.write(&evidence).map_err(|error| Failure::Usage(format!("{}: {error}", evidence.display())))?;
-        let violations = audit::check(&data, &terms);
-        Ok((data, violations))
+        let mut judged = Judged::default();
+        match collected {
+            Ok(data) => judged.data = data,
+            Err(error) => {
+                judged.troubles.push(format!("what it left behind cannot be read: {error}"));
+                judged.data.history = history::read(&history).unwrap_or_default();
+                return judged;
+            }
+        }
+        if let Err(error) = judged.data.write(&evidence) {
+            judged.troubles.push(format!("{}: {error}", evidence.display()));
+        }
+        judged.violations = audit::check(&judged.data, &terms);
+        judged
     });
-    judging.await.map_err(|error| Failure::Usage(format!("the audit broke: {error}")))?
+    judging.await.unwrap_or_else(|error| Judged {
+        troubles: vec![format!("the audit broke: {error}")],
+        ..Judged::default()
+    })
 }
 
 fn measured(experiment: &Experiment, happened: &Happened) -> Measured {
@@ -320,4 +359,50 @@ fn not_done(happened: &[Happened]) -> Vec<String> {
 fn deadline(experiment: &Experiment) -> Option<Duration> {
     let wait = experiment.platform.variables.get("ORDERS_PAYMENT_DEADLINE")?;
     span::parse(wait).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::library;
+
+    #[test]
+    fn only_who_asks_for_faults_on_demand_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = Setting { program: Program::default(), seed: 1, keep: false, armed: None };
+        for (name, has_them) in
+            [("panics", true), ("provider", true), ("poison", false), ("kill-services", false)]
+        {
+            let experiment = library::one(name).unwrap();
+            let steps = experiment.schedule(1).unwrap();
+            let plan = plan(&experiment, &setting, &steps, folder.path()).unwrap();
+            let told =
+                plan.variables.iter().filter(|(name, value)| name == "VISCOUNT_FAULTS" && value == "1");
+            assert_eq!(told.count(), usize::from(has_them), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_cannot_be_read_any_more_fails_and_what_clients_saw_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (history, evidence) = (folder.path().join("history.jsonl"), folder.path().join("none/dataset"));
+        let good =
+            Dataset::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/good.jsonl.gz")).unwrap();
+        let mut lines = Vec::new();
+        for line in good.history.iter().take(20) {
+            serde_json::to_writer(&mut lines, line).unwrap();
+            lines.push(b'\n');
+        }
+        std::fs::write(&history, lines).unwrap();
+
+        let gone = Err("order_db: connection refused".to_owned());
+        let judged = judge(gone, history.clone(), Terms::default(), evidence.clone()).await;
+        assert_eq!(judged.troubles, ["what it left behind cannot be read: order_db: connection refused"]);
+        assert_eq!((judged.data.history.len(), judged.violations.len()), (20, 0));
+
+        // Evidence that cannot be written down is judged all the same.
+        let judged = judge(Ok(good), history, Terms::default(), evidence).await;
+        assert!(judged.troubles.len() == 1 && judged.troubles[0].contains("none/dataset"), "{judged:?}");
+        assert!(!judged.data.events.is_empty());
+    }
 }

@@ -1,6 +1,6 @@
 //! The experiments that come with the program.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use super::Failure;
 use crate::experiment::Experiment;
@@ -57,6 +57,19 @@ pub(super) fn meant(names: &[String]) -> Result<Vec<Experiment>, Failure> {
     Ok(found)
 }
 
+/// Numbers those of one name: each has a folder of its own, and a place in the report.
+pub(super) fn tell_apart(experiments: &mut [Experiment]) {
+    let mut names = BTreeSet::new();
+    for experiment in experiments {
+        let name = experiment.name.clone();
+        let mut number = 1;
+        while !names.insert(experiment.name.clone()) {
+            number += 1;
+            experiment.name = format!("{name}-{number}");
+        }
+    }
+}
+
 /// The one of this name, or the one in this file.
 pub(super) fn one(name: &str) -> Result<Experiment, Failure> {
     if let Some((name, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
@@ -96,6 +109,17 @@ mod tests {
         // Starting and auditing are about twenty seconds each.
         let seconds: u64 = quick.iter().map(|experiment| experiment.length.as_secs() + 20).sum();
         assert!(seconds <= 600, "{seconds}");
+    }
+
+    #[test]
+    fn those_of_one_name_are_told_apart() {
+        let mut thrice =
+            meant(&["quick", "kill-services", "panics", "kill-services"].map(str::to_owned)).unwrap();
+        let whole = thrice.len();
+        tell_apart(&mut thrice);
+        let names: Vec<&str> = thrice.iter().map(|experiment| experiment.name.as_str()).collect();
+        assert_eq!(names[whole - 3..], ["kill-services-2", "panics-2", "kill-services-3"]);
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), whole);
     }
 
     #[test]

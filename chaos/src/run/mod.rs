@@ -59,11 +59,13 @@ pub async fn run(args: RunArgs) -> Result<Verdict, Failure> {
             *experiment = experiment.on(engine.into())?;
         }
     }
+    library::tell_apart(&mut experiments);
+    let folder = args.data.clone().unwrap_or_else(|| folder(&args.experiments.join("-")));
+    is_free(&folder, &experiments)?;
     let named = args.viscount.clone();
     let found = tokio::task::spawn_blocking(move || Program::find(named.as_deref())).await;
     let program = Program::ask(&found.map_err(|error| Failure::Usage(error.to_string()))??).await?;
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-    let folder = args.data.clone().unwrap_or_else(|| folder(&args.experiments.join("-")));
     let setting = course::Setting {
         armed: args.defect.map(|defect| format!("defect.{}=return", defect.name())),
         program,
@@ -81,6 +83,17 @@ pub async fn run(args: RunArgs) -> Result<Verdict, Failure> {
     }
     print(&format!("{}report: {}\n", told.table(), folder.join("report.html").display()));
     told.verdict()
+}
+
+/// Refuses a folder in which evidence would be lost.
+fn is_free(folder: &Path, experiments: &[Experiment]) -> Result<(), Failure> {
+    let histories = experiments.iter().map(|experiment| folder.join(&experiment.name).join("history.jsonl"));
+    match histories.chain([folder.join("report.json")]).find(|path| path.exists()) {
+        Some(earlier) => {
+            Err(Failure::Usage(format!("{} is an earlier run's: choose another folder", earlier.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A new folder for a run.
@@ -155,4 +168,26 @@ pub fn selftest() -> Result<Verdict, Failure> {
     let outcome = crate::selftest::selftest().map_err(|error| Failure::Usage(error.to_string()))?;
     print(&format!("{outcome}\n"));
     Ok(if outcome.passed() { Verdict::Holds } else { Verdict::Violated })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_evidence_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let experiments = library::meant(&["panics".to_owned()]).unwrap();
+        let refused = || is_free(folder.path(), &experiments).map_err(|error| error.to_string());
+        std::fs::create_dir(folder.path().join("panics")).unwrap();
+        std::fs::create_dir(folder.path().join("poison")).unwrap();
+        std::fs::write(folder.path().join("poison/history.jsonl"), "").unwrap();
+        assert_eq!(refused(), Ok(()));
+        for evidence in ["report.json", "panics/history.jsonl"] {
+            let path = folder.path().join(evidence);
+            std::fs::write(&path, "").unwrap();
+            assert!(refused().unwrap_err().contains(evidence), "{:?}", refused());
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub(super) fn course(experiment: &Experiment, outcome: &Result<Outcomes, Failure
             unknown: load.unknown,
             orders: load.orders.clone(),
             streams: load.streams,
+            planned: outcomes.planned,
             events: outcomes.looked_at.0,
             lines: outcomes.looked_at.1,
         },

@@ -59,15 +59,14 @@ impl Told {
         report::table(&self.report)
     }
 
-    /// Of all experiments together. One that could not be run says nothing, so nothing can be said of all.
+    /// Of all experiments together. What was violated is, whatever else could not be run; without that, one that could
+    /// not be run says nothing, so nothing can be said of all.
     pub fn verdict(self) -> Result<Verdict, Failure> {
-        let mut verdict = Verdict::Holds;
-        for line in self.lines {
-            if !line.outcome?.hold() {
-                verdict = Verdict::Violated;
-            }
+        let fails = |line: &Line| line.outcome.as_ref().is_ok_and(|outcomes| !outcomes.hold());
+        if self.lines.iter().any(fails) {
+            return Ok(Verdict::Violated);
         }
-        Ok(verdict)
+        self.lines.into_iter().try_for_each(|line| line.outcome.map(drop)).map(|()| Verdict::Holds)
     }
 }
 
@@ -82,11 +81,12 @@ impl Line {
         let verdict = if outcomes.hold() { "holds" } else { "FAILS" };
         let _ = writeln!(
             text,
-            "{}: {verdict}; {} accepted, {} unknown, {} faults, {} events and {} lines of history",
+            "{}: {verdict}; {} accepted, {} unknown, {} of {} faults, {} events and {} lines of history",
             self.name,
             load.accepted,
             load.unknown,
             outcomes.faults.len(),
+            outcomes.planned,
             events,
             lines
         );
@@ -110,5 +110,47 @@ impl Line {
             let _ = writeln!(text, "  {count} × {trouble}");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clients::LoadFigures, platform::program::Program};
+
+    fn told(outcomes: Vec<Result<Outcomes, Failure>>) -> Told {
+        let program = Program::default();
+        let mut told = Told::new(&Setting { program, seed: 1, keep: false, armed: None });
+        told.lines = outcomes.into_iter().map(|outcome| Line { name: "one".to_owned(), outcome }).collect();
+        told
+    }
+
+    fn ran(troubles: &[&str]) -> Result<Outcomes, Failure> {
+        Ok(Outcomes {
+            expectations: Vec::new(),
+            violations: Vec::new(),
+            troubles: troubles.iter().map(|trouble| (*trouble).to_owned()).collect(),
+            load: LoadFigures::default(),
+            faults: Vec::new(),
+            planned: 0,
+            samples: Vec::new(),
+            figures: Default::default(),
+            looked_at: (0, 0),
+            load_time: (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH),
+        })
+    }
+
+    fn not_run() -> Result<Outcomes, Failure> {
+        Err(Failure::Usage("clocks cannot jump here".to_owned()))
+    }
+
+    #[test]
+    fn what_fails_is_told_whatever_could_not_be_run() {
+        assert_eq!(told(vec![ran(&[])]).verdict().unwrap(), Verdict::Holds);
+        for outcomes in [vec![not_run(), ran(&["it broke"])], vec![ran(&["it broke"]), not_run()]] {
+            assert_eq!(told(outcomes).verdict().unwrap(), Verdict::Violated);
+        }
+        let nothing = told(vec![ran(&[]), not_run()]).verdict().unwrap_err();
+        assert!(nothing.to_string().contains("clocks"), "{nothing}");
     }
 }

@@ -63,6 +63,11 @@ fn a_program_that_is_none_is_refused_before_anything_starts() {
         let said = Platform::start(embedded(), &run).await.unwrap_err().to_string();
         assert!(said.contains("run/home is an earlier run's"), "{said}");
 
+        std::fs::remove_dir(run.join("home")).unwrap();
+        std::fs::write(run.join("history.jsonl"), "").unwrap();
+        let said = Platform::start(embedded(), &run).await.unwrap_err().to_string();
+        assert!(said.contains("run/history.jsonl is an earlier run's"), "{said}");
+
         let real = Program::ask(&viscount()).await.unwrap();
         assert!(real.has("kafka") && !real.has("owls"), "{real:?}");
     });

@@ -55,7 +55,7 @@ pub fn page(report: &Report) -> String {
             totals.accepted,
             totals.refused,
             totals.unknown,
-            course.faults.len(),
+            course.faults_words(),
             course.violations.len()
         );
     }

@@ -77,7 +77,7 @@ fn content(page: &mut String, course: &Course) {
         page.push_str("</div>\n");
     }
     violations(page, &course.violations);
-    faults(page, &course.faults);
+    faults(page, &course.faults_words(), &course.faults);
 }
 
 fn expectations(page: &mut String, expectations: &[Expectation]) {
@@ -143,7 +143,7 @@ fn violations(page: &mut String, violations: &[Violation]) {
     }
 }
 
-fn faults(page: &mut String, faults: &[Happened]) {
+fn faults(page: &mut String, count: &str, faults: &[Happened]) {
     if faults.is_empty() {
         return;
     }
@@ -151,9 +151,8 @@ fn faults(page: &mut String, faults: &[Happened]) {
     let failed = if failed > 0 { format!(", {failed} of them not as planned") } else { String::new() };
     let _ = writeln!(
         page,
-        "<details>\n<summary>{} faults{failed}</summary>\n<table>\n<thead><tr><th class=\"n\">begun</th>\
-         <th class=\"n\">over</th><th>what</th><th>came of it</th></tr></thead>\n<tbody>",
-        faults.len()
+        "<details>\n<summary>{count} faults{failed}</summary>\n<table>\n<thead><tr><th class=\"n\">begun</th>\
+         <th class=\"n\">over</th><th>what</th><th>came of it</th></tr></thead>\n<tbody>"
     );
     // What went wrong with them is told, however many there are.
     let told = faults.iter().enumerate().filter(|(at, fault)| *at < FAULTS || fault.result != Outcome::Done);
