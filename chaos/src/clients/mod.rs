@@ -21,6 +21,7 @@
 
 mod book;
 mod figures;
+mod files;
 mod follow;
 mod http;
 mod load;
@@ -42,6 +43,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 pub use figures::{LoadFigures, Round};
+pub use files::{TooFewFiles, allow_files};
 pub use load::{BadLoad, Journey, Load};
 pub use setup::SetUpError;
 pub use stop::Stop;

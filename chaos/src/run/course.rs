@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Dataset, Sources, Terms, Violation},
-    clients::{Clients, LoadFigures, Stop, Target},
+    clients::{self, Clients, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
     history::Recorder,
@@ -84,6 +84,7 @@ pub(super) async fn run(
 ) -> Result<Outcomes, Failure> {
     let steps = experiment.schedule(setting.seed)?;
     let plan = plan(experiment, setting, &steps, folder)?;
+    clients::allow_files(&experiment.load).map_err(|error| Failure::Usage(error.to_string()))?;
     let failed = |what: &'static str| move |error: std::io::Error| Failure::Usage(format!("{what}: {error}"));
 
     let platform = Platform::start(plan, folder).await?;
