@@ -71,8 +71,8 @@ impl Clients {
         Ok(Self { world, products: Arc::new(products) })
     }
 
-    /// The journey, until it has ended or `stop` ends it: what is under way then may go on for ten seconds. Second 0 of the
-    /// timeline is now.
+    /// The journey, until it has ended or `stop` ends it: what is under way then may go on for as long as a request may
+    /// take. Second 0 of the timeline is now.
     pub async fn run(&self, stop: &Stop) -> Result<(), SetUpError> {
         let Self { world, products } = self;
         world.recorder.begin_timeline();
