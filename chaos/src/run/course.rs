@@ -159,6 +159,7 @@ pub(super) async fn run(
     let figures: BTreeMap<String, f64> =
         evidence.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
     troubles.extend(not_done(&happened));
+    troubles.extend(unread(&figures_of_load));
     Ok(Outcomes {
         expectations: experiment.holds.judge(&figures),
         violations,
@@ -316,6 +317,12 @@ fn not_done(happened: &[Happened]) -> Vec<String> {
     let failed = happened.iter().filter(|happened| happened.result == Outcome::Failed);
     let told = failed.map(|happened| format!("{}: {}", happened.what, happened.note));
     told.take(10).collect()
+}
+
+/// Of an order that nobody could read nothing is known.
+fn unread(load: &LoadFigures) -> Option<String> {
+    let first = load.unread.first()?;
+    Some(format!("{} orders could not be read when the load was over, such as {first}", load.unread.len()))
 }
 
 fn deadline(experiment: &Experiment) -> Option<Duration> {
