@@ -143,6 +143,7 @@ pub(super) async fn run(
     platform.stop().await.unwrap_or_else(|error| troubles.push(error.to_string()));
 
     let terms = terms(experiment, load_ended, &steps);
+    let clocks_moved = terms.clocks_moved;
     let evidence = folder.join("dataset.jsonl.gz");
     let (data, violations) = judge(data, terms, evidence).await?;
     let measured = happened.iter().map(|happened| measured(experiment, happened)).collect::<Vec<_>>();
@@ -153,6 +154,7 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
+        clocks_moved,
         redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
