@@ -13,8 +13,8 @@ const OTHERS: u64 = 1_000;
 /// So many files cannot be open at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{connections} connections need {needed} open files, and {limit} are allowed: root may have more, others need a \
-     larger hard limit (ulimit -Hn)"
+    "{connections} connections need {needed} open files, and {limit} are allowed: the hard limit has to be raised \
+     (ulimit -Hn)"
 )]
 pub struct TooFewFiles {
     /// Connections of the load.
