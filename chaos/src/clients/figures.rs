@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -30,6 +31,12 @@ pub struct LoadFigures {
     pub acceptance: Quantiles,
     /// Orders that were not final in time, or whose money was not.
     pub not_final: Vec<Uuid>,
+    /// Orders of which nobody could be told where they stand when the load was over.
+    #[serde(default)]
+    pub unread: Vec<Uuid>,
+    /// When the last order was seen final, by the clients' clock: the platform's may have been moved.
+    #[serde(default)]
+    pub last_final: Option<Timestamp>,
     /// Keys of requests that have no answer even after the load, when asked again and again.
     pub unanswered: Vec<String>,
     /// Connections to streams that were opened.
@@ -77,6 +84,8 @@ pub struct Counts {
     pub(super) rounds: Vec<Round>,
     pub(super) troubles: BTreeMap<String, u64>,
     pub(super) not_final: Vec<Uuid>,
+    pub(super) unread: Vec<Uuid>,
+    pub(super) last_final: Option<Timestamp>,
     pub(super) unanswered: Vec<String>,
     pub(super) seconds: Vec<Second>,
 }
@@ -97,6 +106,8 @@ impl World {
             unknown: sum(|second| second.unknown),
             acceptance: self.recorder.acceptance(),
             not_final: counts.not_final.clone(),
+            unread: counts.unread.clone(),
+            last_final: counts.last_final,
             unanswered: counts.unanswered.clone(),
             streams: counts.streams,
             reconnects: counts.reconnects,

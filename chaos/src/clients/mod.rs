@@ -21,6 +21,7 @@
 
 mod book;
 mod figures;
+mod files;
 mod follow;
 mod http;
 mod load;
@@ -42,6 +43,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 pub use figures::{LoadFigures, Round};
+pub use files::{TooFewFiles, allow_files};
 pub use load::{BadLoad, Journey, Load};
 pub use setup::SetUpError;
 pub use stop::Stop;
@@ -69,8 +71,8 @@ impl Clients {
         Ok(Self { world, products: Arc::new(products) })
     }
 
-    /// The journey, until it has ended or `stop` ends it: what is under way then may go on for ten seconds. Second 0 of the
-    /// timeline is now.
+    /// The journey, until it has ended or `stop` ends it: what is under way then may go on for as long as a request may
+    /// take. Second 0 of the timeline is now.
     pub async fn run(&self, stop: &Stop) -> Result<(), SetUpError> {
         let Self { world, products } = self;
         world.recorder.begin_timeline();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -25,11 +26,22 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_millis(100);
 /// The least time for a stream that has nothing new to tell.
 const LEAST: Duration = Duration::from_secs(1);
-/// Every order is read at least once; how long that may go on beyond the time in which orders have to be final.
+/// Every order is read at least once, and again while nobody answers; how long that may go on beyond the time in which
+/// orders have to be final.
 const READING: Duration = Duration::from_secs(60);
 
-/// Asks what is unanswered, then reads every order back until it is final and its money is where it belongs. Both end
-/// after `within`.
+/// What a look at an order has shown.
+enum Look {
+    /// It is final, and its money is where it belongs.
+    Final,
+    /// It is not.
+    Open,
+    /// Nothing: the question was not answered.
+    Unread,
+}
+
+/// Asks what is unanswered, then reads every order back until it is final and its money is where it belongs. Each has
+/// `within` of its own: an order may have been accepted only when its buyer asked once more.
 pub async fn settle(world: &Arc<World>, within: Duration) {
     let until = Instant::now() + within;
     let open = Queue::new(world.book().unanswered());
@@ -45,21 +57,24 @@ pub async fn settle(world: &Arc<World>, within: Duration) {
         world,
     )
     .await;
+    let until = Instant::now() + within;
     let orders = Queue::new(world.book().orders());
     side_by_side(
         |client| {
             let orders = &orders;
             async move {
                 while let Some(order) = orders.next() {
-                    if is_final(world, client, order, until).await {
-                        continue;
-                    }
-                    if Instant::now() >= until {
-                        world.counts().not_final.push(order);
-                    } else {
-                        // The others come first: one that hangs holds nobody up.
-                        orders.put_last(order);
-                        sleep(LOOK).await;
+                    match look(world, client, order, until).await {
+                        Look::Final => world.counts().last_final = Some(Timestamp::now()),
+                        Look::Open if Instant::now() >= until => world.counts().not_final.push(order),
+                        Look::Unread if Instant::now() >= until + READING => {
+                            world.counts().unread.push(order);
+                        }
+                        Look::Open | Look::Unread => {
+                            // The others come first: one that hangs holds nobody up.
+                            orders.put_last(order);
+                            sleep(LOOK).await;
+                        }
                     }
                 }
             }
@@ -67,7 +82,9 @@ pub async fn settle(world: &Arc<World>, within: Duration) {
         world,
     )
     .await;
-    world.counts().not_final.sort_unstable();
+    let mut counts = world.counts();
+    counts.not_final.sort_unstable();
+    counts.unread.sort_unstable();
 }
 
 /// Asks with the same key until it is answered.
@@ -97,26 +114,34 @@ async fn ask(world: &World, client: u32, number: u64, question: Question, until:
     }
 }
 
-/// Reads an order; true when it is final. Whether its money is still on its way back only its stream says: it ends when
-/// the order has settled.
-async fn is_final(world: &World, client: u32, order: Uuid, until: Instant) -> bool {
-    let Some(Known { buyer, .. }) = world.book().order(order).cloned() else { return true };
+/// Reads an order. Whether its money is still on its way back only its stream says: it ends when the order has settled.
+async fn look(world: &World, client: u32, order: Uuid, until: Instant) -> Look {
+    let Some(Known { buyer, .. }) = world.book().order(order).cloned() else { return Look::Final };
     if Instant::now() >= until + READING {
-        return false;
+        return Look::Unread;
     }
     let read = || async {
         let answer = world.ask_once(client, &world.read(order, buyer), order.as_u128() as usize).await;
         matches!(answer.outcome, Outcome::Ok { .. })
     };
-    let is_read = read().await;
-    let Some(Known { status, money, .. }) = world.book().order(order).cloned() else { return true };
-    if !is_read || !status.is_final() || !money {
-        return is_read && status.is_final();
+    if !read().await {
+        return Look::Unread;
+    }
+    let Some(Known { status, money, .. }) = world.book().order(order).cloned() else { return Look::Final };
+    if !status.is_final() {
+        return Look::Open;
+    }
+    if !money {
+        return Look::Final;
     }
     let left = until.saturating_duration_since(Instant::now()).max(LEAST);
     let whole = Follow { after: 0, leave_after: None, pause: None };
     // What its money's return has made of it is read as well.
-    follow(world, order, buyer, &whole, left).await && read().await
+    match follow(world, order, buyer, &whole, left).await {
+        true if read().await => Look::Final,
+        true => Look::Unread,
+        false => Look::Open,
+    }
 }
 
 async fn side_by_side<F: Future<Output = ()>>(work: impl Fn(u32) -> F, world: &World) {

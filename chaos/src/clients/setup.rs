@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    BadLoad, Journey, Load,
+    BadLoad, Load,
     book::{Question, is_answer, order_of},
     http::{Ask, Http},
     world::{Buyer, Target, World},
@@ -23,8 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Open files of the rig beside connections: logs, pipes, the history.
-const OTHER_FILES: u64 = 200;
 /// So many tokens are made, and products prepared, at once.
 const SIDE_BY_SIDE: usize = 4;
 /// What a piece costs, in pence: more than the largest part that is asked back.
@@ -53,22 +50,11 @@ pub enum SetUpError {
         /// What came back.
         last: String,
     },
-    /// More files may not be open at once.
-    #[error("{wanted} connections need {needed} open files, and {limit} are allowed (ulimit -n)")]
-    Files {
-        /// Connections.
-        wanted: u32,
-        /// Files.
-        needed: u64,
-        /// The hard limit.
-        limit: u64,
-    },
 }
 
 /// Buyers with their tokens, and the administrator.
 pub async fn world(load: &Load, target: &Target, recorder: &Recorder) -> Result<World, SetUpError> {
     load.check()?;
-    allow_files(load)?;
     let bad = |door: &&String| !door.starts_with("http://") || door.ends_with('/');
     if let Some(door) = [&target.door].into_iter().chain(&target.replicas).find(bad) {
         return Err(SetUpError::Door(door.clone()));
@@ -172,24 +158,6 @@ fn prices_the_first_line(problem: &Value) -> bool {
     let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     let first = |error: &Value| error["pointer"].as_str().is_some_and(|at| at.starts_with("/lines/0/"));
     problem["type"] == "/problems/unknown-product" && !errors.is_empty() && !errors.iter().any(first)
-}
-
-/// Ten thousand streams need as many open files: the soft limit is raised as far as the hard one allows.
-fn allow_files(load: &Load) -> Result<(), SetUpError> {
-    if load.journey != Journey::Streams {
-        return Ok(());
-    }
-    let needed = u64::from(load.watchers) + u64::from(load.connections) + OTHER_FILES;
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < needed) {
-        limit.current = limit.maximum;
-        // What is not allowed shows below.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-    match getrlimit(Resource::Nofile).current {
-        Some(limit) if limit < needed => Err(SetUpError::Files { wanted: load.watchers, needed, limit }),
-        _ => Ok(()),
-    }
 }
 
 fn told(outcome: &Outcome) -> String {

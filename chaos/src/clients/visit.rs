@@ -12,6 +12,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
+    Load,
     book::{Question, Status, order_of},
     follow::follow,
     plan::{Deed, Plan, Refund},
@@ -21,8 +22,8 @@ use crate::history::{Call, Outcome, Wanted};
 
 /// How long an order is waited for or followed by a visitor. Whoever is not final then is looked at when the load has ended.
 const FOLLOWED: Duration = Duration::from_secs(120);
-/// How long visits may go on when the load has ended.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long visits may go on when the load has ended, beyond what a request may take.
+const GRACE: Duration = Duration::from_secs(5);
 /// The currency's code when an order's total cannot be read; it is then refused.
 const NO_CURRENCY: &str = "";
 
@@ -59,9 +60,14 @@ pub async fn run(world: &Arc<World>, products: &Arc<Vec<Uuid>>) {
         });
     }
     let all = async { while visits.join_next().await.is_some() {} };
-    if timeout(GRACE, all).await.is_err() {
+    if timeout(grace(&world.load), all).await.is_err() {
         visits.shutdown().await;
     }
+}
+
+/// Longer than a request: what is under way when the load ends has its answer, or none in time.
+pub(super) fn grace(load: &Load) -> Duration {
+    load.timeout + GRACE
 }
 
 async fn visit(world: &World, products: &[Uuid], number: u64) {

@@ -29,6 +29,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// The longest one between two looks at an order.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
 /// A token is asked for with a role (`admin` or `customer`) and the subject that it is for.
 pub type Tokens = Arc<
     dyn Fn(&'static str, Uuid) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync,
@@ -83,6 +86,12 @@ pub struct World {
     book: Mutex<Book>,
     counts: Mutex<Counts>,
     clients: AtomicU32,
+}
+
+/// The pause before an order is looked at again that has been waited for so long: a quarter of that when it is long, so
+/// that many who wait for one thing are no load of their own.
+pub(super) fn next_look(pause: Duration, waited: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE / 4).max(waited / 4).min(LONGEST_LOOK)
 }
 
 impl World {
@@ -221,7 +230,7 @@ impl World {
             if self.stop.or(tokio::time::sleep(pause)).await.is_none() {
                 return status;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE / 4);
+            pause = next_look(pause, begun.elapsed());
             door += 1;
         }
     }

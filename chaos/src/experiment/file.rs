@@ -79,6 +79,8 @@ pub struct Quick {
     pub repeat: Option<u32>,
     /// Fields of `[load]` that differ.
     pub load: toml::Table,
+    /// Bounds that differ. Those of figures that grow with the length are in proportion where this says nothing.
+    pub holds: Holds,
     /// Expectations of the whole that say nothing in so short a time, or on a machine that is busy with other things.
     pub without: Vec<String>,
 }
@@ -109,6 +111,8 @@ struct QuickTable {
     #[serde(default)]
     load: toml::Table,
     #[serde(default)]
+    holds: toml::Table,
+    #[serde(default)]
     without: Vec<String>,
 }
 
@@ -133,21 +137,28 @@ pub(super) fn read(source: &str, text: &str) -> Result<Experiment, ExperimentErr
         })
     };
     let faults = file.fault.into_iter().enumerate().map(fault).collect::<Result<Vec<Fault>, _>>()?;
-    let holds = Holds::read(&file.holds)
-        .map_err(|problem| ExperimentError { place: format!("{name}: [holds]"), problem })?;
+    let bounds = |place: &str, table: &toml::Table| {
+        Holds::read(table).map_err(|problem| ExperimentError { place: format!("{name}: {place}"), problem })
+    };
+    let holds = bounds("[holds]", &file.holds)?;
+    let quick = file.quick.map(|quick| {
+        Ok(Quick {
+            length: Duration::from_secs(quick.seconds),
+            settle: quick.settle.map(Duration::from_secs),
+            repeat: quick.repeat,
+            load: quick.load,
+            holds: bounds("quick, `holds`", &quick.holds)?,
+            without: quick.without,
+        })
+    });
+    let quick = quick.transpose()?;
     let load = clients(&name, &file.load)?;
     Ok(Experiment {
         name,
         about: file.about,
         length: Duration::from_secs(file.seconds),
         settle: Duration::from_secs(file.settle),
-        quick: file.quick.map(|quick| Quick {
-            length: Duration::from_secs(quick.seconds),
-            settle: quick.settle.map(Duration::from_secs),
-            repeat: quick.repeat,
-            load: quick.load,
-            without: quick.without,
-        }),
+        quick,
         platform: file.platform,
         load,
         written_load: file.load,
@@ -175,6 +186,8 @@ impl Quick {
         scaled.settle = self.settle.unwrap_or(experiment.settle);
         scaled.quick = None;
         let holds = &mut scaled.holds;
+        holds.scale(share);
+        holds.replace(&self.holds);
         if let Some(unknown) = self.without.iter().find(|name| !holds.without(name)) {
             return Err(experiment.error("quick", format!("`without`: `{unknown}` is not expected anyhow")));
         }

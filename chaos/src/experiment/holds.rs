@@ -47,10 +47,17 @@ pub struct Known {
     pub unit: Unit,
     /// What is measured.
     pub about: &'static str,
+    /// Whether a load of half the length comes to about half of it.
+    pub grows: bool,
 }
 
 const fn known(name: &'static str, bound: Bound, unit: Unit, about: &'static str) -> Known {
-    Known { name, bound, unit, about }
+    Known { name, bound, unit, about, grows: false }
+}
+
+/// More and more of it while the load goes on.
+const fn growing(name: &'static str, unit: Unit, about: &'static str) -> Known {
+    Known { grows: true, ..known(name, AtLeast, unit, about) }
 }
 
 use Bound::{AtLeast, AtMost, Exactly};
@@ -58,14 +65,20 @@ use Unit::{Count, Ratio, Seconds, Share, Truth};
 
 /// Every expectation there is.
 pub const EXPECTATIONS: &[Known] = &[
-    known("accepted_min", AtLeast, Count, "orders that were accepted"),
+    growing("accepted_min", Count, "orders that were accepted while the load went on"),
     known(
         "accepted_during_fault_min",
         AtLeast,
         Share,
         "orders accepted per second while a fault lasted, against before the first",
     ),
-    known("refused_during_fault_min", AtLeast, Count, "requests refused while a fault lasted"),
+    growing("refused_during_fault_min", Count, "requests refused while a fault lasted"),
+    growing("unanswered_during_fault_min", Count, "requests that had no answer while a fault lasted"),
+    growing("turned_away_min", Count, "requests that were told to come again (429, 503)"),
+    growing("offered_min", Count, "visits that were begun"),
+    known("late_max", AtMost, Share, "visits that had to wait because too many were under way"),
+    growing("standstill_min", Seconds, "the longest time without a completed order while a fault lasted"),
+    growing("rounds_min", Count, "rounds in which everybody was answered and every order became final"),
     known("max_unknown_share", AtMost, Share, "operations whose outcome stayed unknown, of all"),
     known("max_refused_share", AtMost, Share, "operations refused, of all"),
     known("only_retriable", Exactly, Truth, "every request without an answer was told to come again"),
@@ -111,16 +124,25 @@ pub const EXPECTATIONS: &[Known] = &[
     known("dead_letters_min", AtLeast, Count, "dead letters and unreadable messages before the redrive"),
     known("redriven", Exactly, Truth, "every dead letter that can be handled was, in the order of its key"),
     known("exactly_sold", Exactly, Count, "pieces sold in each round; the worst round counts"),
+    growing("expired_min", Count, "orders that a client saw cancelled by their deadline"),
+    known(
+        "clock_skew_min",
+        AtLeast,
+        Seconds,
+        "the farthest that an event's time was from when a client saw it",
+    ),
     known("early_expiries", Exactly, Count, "reservations and deadlines that ended before their time"),
     known("late_expiries", Exactly, Count, "reservations and deadlines that ended long after their time"),
+    known("open_streams_min", AtLeast, Count, "the most streams that were open at once"),
+    growing("frames_min", Count, "messages that streams have told"),
     known(
         "streams_p99_max",
         AtMost,
         Seconds,
         "p99 from an event's commit to the frame at a client that reads",
     ),
-    known("actor_restarts_min", AtLeast, Count, "actors that were restarted"),
-    known("process_starts_min", AtLeast, Count, "processes that were started again"),
+    growing("actor_restarts_min", Count, "actors that were restarted"),
+    growing("process_starts_min", Count, "processes that were started again"),
     known("same_answer", Exactly, Truth, "every request under one key got the same answer"),
 ];
 
@@ -167,6 +189,24 @@ impl Holds {
         let before = self.0.len();
         self.0.retain(|(known, _)| known.name != name);
         self.0.len() < before
+    }
+
+    /// For a load of this share of its length. What is longer has no more faults.
+    pub(super) fn scale(&mut self, share: f64) {
+        for (_, bound) in self.0.iter_mut().filter(|(known, _)| known.grows) {
+            *bound = (*bound * share.min(1.0)).floor();
+        }
+    }
+
+    /// Takes these bounds in place of its own.
+    pub(super) fn replace(&mut self, others: &Self) {
+        self.0.retain(|(known, _)| others.bound(known.name).is_none());
+        self.0.extend(&others.0);
+    }
+
+    /// The bound of an expectation, if it is one of these.
+    pub fn bound(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| known.name == name).map(|(_, bound)| *bound)
     }
 
     /// The names of what must hold.

@@ -81,8 +81,14 @@ impl Experiment {
 
     /// The same for another length, in proportion.
     pub fn with_length(&self, length: Duration) -> Result<Self, ExperimentError> {
-        let quick =
-            Quick { length, settle: None, repeat: None, load: toml::Table::new(), without: Vec::new() };
+        let quick = Quick {
+            length,
+            settle: None,
+            repeat: None,
+            load: toml::Table::new(),
+            holds: Holds::default(),
+            without: Vec::new(),
+        };
         let scaled = quick.scale(self)?;
         check::check(&scaled).map(|()| scaled)
     }

@@ -445,6 +445,29 @@ fn a_length_can_be_given() {
     assert_eq!(of_fault(&steps, 0), 20);
 }
 
+/// A tenth of the whole.
+const BOUNDS: &str = "quick = { seconds = 6, holds = { accepted_min = 50, dead_letters_min = 2 } }";
+const HOLDS: &str =
+    "[holds]\naccepted_min = 1000\nprocess_starts_min = 30\ndead_letters_min = 40\nall_final_within = '60s'";
+
+#[test]
+fn a_shorter_load_has_bounds_of_its_own_or_in_proportion() {
+    let fault = format!("do = 'cut'\nlink = 'postgres'\n{HOLDS}");
+    let whole = with(BOUNDS, &fault).unwrap();
+    let bounds = |experiment: &Experiment| {
+        ["accepted_min", "process_starts_min", "dead_letters_min", "all_final_within"]
+            .map(|name| experiment.holds.bound(name).unwrap())
+    };
+    assert_eq!(bounds(&whole), [1_000.0, 30.0, 40.0, 60.0]);
+    assert_eq!(bounds(&whole.scaled_down().unwrap().unwrap()), [50.0, 3.0, 2.0, 60.0]);
+    let shorter = whole.with_length(Duration::from_secs(30)).unwrap();
+    assert_eq!(bounds(&shorter), [500.0, 15.0, 40.0, 60.0], "messages are as many however long it takes");
+    let longer = whole.with_length(Duration::from_secs(600)).unwrap();
+    assert_eq!(bounds(&longer), [1_000.0, 30.0, 40.0, 60.0], "faults are no more");
+    let error = with("quick = { seconds = 6, holds = { max_loss = 1 } }", &fault).unwrap_err();
+    assert!(error.contains("quick") && error.contains("`max_loss` is none of"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

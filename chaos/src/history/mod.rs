@@ -15,7 +15,7 @@ mod writer;
 mod tests;
 
 pub use reader::{HistoryError, read};
-pub use recorder::{Begun, Opened, Recorder};
+pub use recorder::{Begun, GIVEN_UP, Opened, Recorder};
 pub use timeline::{Quantiles, Second};
 
 use jiff::Timestamp;

@@ -23,6 +23,8 @@ use super::{
     timeline::Timeline, writer,
 };
 
+/// Why nothing is known of what was under way when its client was given up.
+pub const GIVEN_UP: &str = "given up";
 /// Lines that may wait for the writer.
 const WAITING: usize = 1_024;
 
@@ -60,7 +62,7 @@ impl Recorder {
     /// An operation begins now.
     pub fn operation(&self, client: u32, door: &str, call: Call) -> Begun {
         let (id, begun) = (self.next(), Timestamp::now());
-        let outcome = Outcome::Unknown { status: None, why: "given up".to_owned(), retriable: false };
+        let outcome = Outcome::Unknown { status: None, why: GIVEN_UP.to_owned(), retriable: false };
         let operation = Operation { id, client, door: door.to_owned(), begun, ended: begun, call, outcome };
         Begun { recorder: self.clone(), operation: Some(operation), has_ended: false }
     }
@@ -68,7 +70,7 @@ impl Recorder {
     /// A stream's connection is asked for now.
     pub fn stream(&self, client: u32, order: Uuid, after: u64) -> Opened {
         let (id, begun) = (self.next(), Timestamp::now());
-        let end = StreamEnd::Broken { why: "given up".to_owned() };
+        let end = StreamEnd::Broken { why: GIVEN_UP.to_owned() };
         let stream = Stream { id, client, order, after, begun, ended: begun, frames: Vec::new(), end };
         Opened { recorder: self.clone(), stream: Some(stream), open: false, has_ended: false }
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Dataset, Sources, Terms, Violation},
-    clients::{Clients, LoadFigures, Stop, Target},
+    clients::{self, Clients, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
     history::{self, Recorder},
@@ -87,6 +87,7 @@ pub(super) async fn run(
 ) -> Result<Outcomes, Failure> {
     let steps = experiment.schedule(setting.seed)?;
     let plan = plan(experiment, setting, &steps, folder)?;
+    clients::allow_files(&experiment.load).map_err(|error| Failure::Usage(error.to_string()))?;
     let failed = |what: &'static str| move |error: std::io::Error| Failure::Usage(format!("{what}: {error}"));
 
     let platform = Platform::start(plan, folder).await?;
@@ -152,6 +153,7 @@ pub(super) async fn run(
     platform.stop().await.unwrap_or_else(|error| troubles.push(error.to_string()));
 
     let terms = terms(experiment, load_ended, &steps);
+    let clocks_moved = terms.clocks_moved;
     let evidence = folder.join("dataset.jsonl.gz");
     let Judged { data, violations, troubles: unjudged } = judge(data, history, terms, evidence).await;
     troubles.extend(unjudged);
@@ -163,12 +165,14 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
+        clocks_moved,
         redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
     let figures: BTreeMap<String, f64> =
         evidence.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
     troubles.extend(not_done(&happened));
+    troubles.extend(unread(&figures_of_load));
     Ok(Outcomes {
         expectations: experiment.holds.judge(&figures),
         violations,
@@ -354,6 +358,12 @@ fn not_done(happened: &[Happened]) -> Vec<String> {
     let failed = happened.iter().filter(|happened| happened.result == Outcome::Failed);
     let told = failed.map(|happened| format!("{}: {}", happened.what, happened.note));
     told.take(10).collect()
+}
+
+/// Of an order that nobody could read nothing is known.
+fn unread(load: &LoadFigures) -> Option<String> {
+    let first = load.unread.first()?;
+    Some(format!("{} orders could not be read when the load was over, such as {first}", load.unread.len()))
 }
 
 fn deadline(experiment: &Experiment) -> Option<Duration> {

@@ -90,6 +90,7 @@ pub(super) fn one(name: &str) -> Result<Experiment, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::Journey;
 
     #[test]
     fn every_experiment_can_be_meant_and_has_the_name_of_its_file() {
@@ -109,6 +110,45 @@ mod tests {
         // Starting and auditing are about twenty seconds each.
         let seconds: u64 = quick.iter().map(|experiment| experiment.length.as_secs() + 20).sum();
         assert!(seconds <= 600, "{seconds}");
+    }
+
+    /// A run that has hardly happened must not hold.
+    #[test]
+    fn an_experiment_expects_what_it_plans() {
+        for experiment in all().unwrap() {
+            let quick = experiment.scaled_down().transpose().unwrap();
+            for planned in [Some(&experiment), quick.as_ref()].into_iter().flatten() {
+                let name = format!("{}, {} s", planned.name, planned.length.as_secs());
+                let bound = |figure| planned.holds.bound(figure).unwrap_or_default();
+                let steps = planned.schedule(1).unwrap();
+                let ends = ["kill", "restart", "restart_postgres"];
+                let starts = steps.iter().filter(|step| ends.contains(&step.action.name())).count() as f64;
+                let rebalances = planned.faults.iter().any(|fault| fault.what.name() == "rebalance");
+                assert!(
+                    rebalances || bound("process_starts_min") >= (0.9 * starts).floor(),
+                    "{name}: {starts} ended"
+                );
+                let (rate, seconds) = (planned.load.rate, planned.length.as_secs_f64());
+                match planned.load.journey {
+                    Journey::Orders => {
+                        // Where too many are asked for, as many have to be.
+                        let asked = bound("offered_min") >= 0.75 * rate * seconds;
+                        let half = (0.5 * rate * seconds).floor();
+                        assert!(
+                            asked || bound("accepted_min") >= half,
+                            "{name}: {half} are half of the orders"
+                        );
+                    }
+                    Journey::SameKey | Journey::LastPieces => {
+                        assert_eq!(bound("rounds_min"), f64::from(planned.load.rounds), "{name}");
+                    }
+                    Journey::Streams => {
+                        let open = 0.95 * f64::from(planned.load.watchers);
+                        assert!(bound("open_streams_min") >= open, "{name}: {open} streams");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

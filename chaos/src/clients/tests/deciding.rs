@@ -8,6 +8,8 @@ use super::load;
 use crate::clients::{
     Journey, Load,
     plan::{Deed, Plan},
+    visit::grace,
+    world::next_look,
 };
 
 fn plans(load: &Load, seed: u64) -> Vec<Plan> {
@@ -100,4 +102,23 @@ fn a_load_that_cannot_be_says_which_field() {
         assert_eq!(bad.field, field, "{fields}");
         assert!(bad.to_string().starts_with(&format!("[load] {field} is ")), "{bad}");
     }
+}
+
+#[test]
+fn visits_may_go_on_for_longer_than_a_request_takes() {
+    let load = load("orders", "timeout = \"10s\"");
+    assert!(grace(&load) > load.timeout);
+}
+
+#[test]
+fn whoever_has_waited_for_long_looks_less_often() {
+    let (mut waited, mut pause, mut looks) = (Duration::ZERO, Duration::from_millis(100), Vec::new());
+    while waited < Duration::from_secs(60) {
+        waited += pause;
+        looks.push(waited);
+        pause = next_look(pause, waited);
+    }
+    let until = |seconds| looks.iter().filter(|look| **look < Duration::from_secs(seconds)).count();
+    assert!((5..=6).contains(&until(2)), "as soon as ever: {looks:?}");
+    assert!(until(60) <= 25, "{}", looks.len());
 }

@@ -6,6 +6,7 @@ mod deciding;
 mod journeys;
 mod outcomes;
 mod server;
+mod settling;
 mod streaming;
 
 use std::{path::PathBuf, sync::Arc};

@@ -10,21 +10,24 @@ use uuid::Uuid;
 use viscount_contracts::Event as _;
 use viscount_contracts::events::orders::v1::{OrderCancelled, OrderCompleted, OrderRejected};
 
+mod deadlines;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use deadlines::Expiries;
+
 use super::sampler::Sample;
 use crate::{
     audit::Dataset,
-    clients::LoadFigures,
-    history::{Call, Line, Operation, Outcome, Stream},
+    clients::{LoadFigures, Round},
+    history::{Call, GIVEN_UP, Line, Operation, Outcome, Stream},
 };
 
 /// So long after the load begins it counts as even; what came before warmed up.
 const WARM: f64 = 2.0;
 /// So long after a fault its consequences are counted as its own.
 const AFTERMATH: f64 = 5.0;
-/// So much later than its time a deadline may be kept.
-const LATE: Duration = Duration::from_secs(15);
-/// So much earlier clocks of two processes on one machine may see it.
-const EARLY: Duration = Duration::from_secs(1);
 
 /// A fault as it has happened; seconds since the load began.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,8 @@ pub(super) struct Evidence<'a> {
     pub load_began: Timestamp,
     /// When the load ended.
     pub load_ended: Timestamp,
+    /// Whether the times of events are those of clocks that were moved.
+    pub clocks_moved: bool,
     /// Whether dead letters were handed back to their consumers; `None` when that was not tried.
     pub redriven: Option<bool>,
     /// How long an order waits until it is cancelled, where the experiment says so.
@@ -68,11 +73,18 @@ impl Evidence<'_> {
         // A restarted process counts from nothing, and what was handled again is no letter any more.
         let told = self.samples.iter().map(|sample| sample.letters).sum::<u64>();
         let letters = (self.data.letters.len() as f64).max(told as f64);
-        let (early, late) = self.expiries().unzip();
+        let expiries = self.expiries();
+        let expired = |count: fn(&Expiries) -> Option<f64>| expiries.as_ref().and_then(count);
         let measured = [
-            ("accepted_min", Some(self.load.accepted as f64)),
+            ("accepted_min", Some(self.accepted())),
             ("accepted_during_fault_min", self.accepted_during_faults()),
             ("refused_during_fault_min", Some(self.refused_during_faults())),
+            ("unanswered_during_fault_min", Some(self.unanswered_during_faults())),
+            ("turned_away_min", Some(self.turned_away())),
+            ("offered_min", Some(self.load.visits as f64)),
+            ("late_max", self.late()),
+            ("standstill_min", self.standstill()),
+            ("rounds_min", Some(self.rounds())),
             ("max_unknown_share", self.share(self.load.unanswered.len() as u64)),
             ("max_refused_share", self.share(self.load.refused)),
             ("only_retriable", Some(truth(self.only_retriable()))),
@@ -88,8 +100,12 @@ impl Evidence<'_> {
             ("dead_letters_min", Some(letters)),
             ("redriven", self.redriven.map(|redriven| truth(redriven && self.data.letters.is_empty()))),
             ("exactly_sold", self.sold()),
-            ("early_expiries", early),
-            ("late_expiries", late),
+            ("expired_min", expired(|expiries| Some(expiries.seen))),
+            ("early_expiries", expired(|expiries| Some(expiries.early))),
+            ("late_expiries", expired(|expiries| expiries.late)),
+            ("clock_skew_min", self.clock_skew()),
+            ("open_streams_min", Some(f64::from(self.load.most_open_streams))),
+            ("frames_min", Some(self.frames())),
             ("streams_p99_max", self.streams_p99()),
             (
                 "actor_restarts_min",
@@ -185,6 +201,54 @@ impl Evidence<'_> {
         seconds.map(|second| f64::from(second.refused)).sum()
     }
 
+    /// While the load went on: what was asked once more when all was over is no proof of anything.
+    fn accepted(&self) -> f64 {
+        self.load.seconds.iter().map(|second| f64::from(second.accepted)).sum()
+    }
+
+    /// Without those that the rig itself gave up.
+    fn unanswered_during_faults(&self) -> f64 {
+        let without = self.operations().filter(|operation| match &operation.outcome {
+            Outcome::Unknown { status: None, why, .. } => why != GIVEN_UP,
+            Outcome::Unknown { .. } | Outcome::Refused { status: 408 | 425 | 429, .. } => true,
+            Outcome::Ok { .. } | Outcome::Refused { .. } => false,
+        });
+        without.filter(|operation| self.in_fault(self.since(operation.ended))).count() as f64
+    }
+
+    /// While the load went on.
+    fn turned_away(&self) -> f64 {
+        let told = self.operations().filter(|operation| match &operation.outcome {
+            Outcome::Refused { status, .. } => *status == 429,
+            Outcome::Unknown { status, retriable, .. } => *status == Some(503) && *retriable,
+            Outcome::Ok { .. } => false,
+        });
+        told.filter(|operation| operation.ended <= self.load_ended).count() as f64
+    }
+
+    fn late(&self) -> Option<f64> {
+        let visits = self.load.visits;
+        (visits > 0).then(|| self.load.late as f64 / visits as f64)
+    }
+
+    /// Whole seconds, by what clients saw.
+    fn standstill(&self) -> Option<f64> {
+        self.first_fault()?;
+        let (mut longest, mut now) = (0.0_f64, 0.0);
+        for second in &self.load.seconds {
+            let at = f64::from(second.second);
+            let stands = second.completed == 0 && self.in_fault(at) && self.in_fault(at + 1.0);
+            now = if stands { now + 1.0 } else { 0.0 };
+            longest = longest.max(now);
+        }
+        Some(longest)
+    }
+
+    fn rounds(&self) -> f64 {
+        let whole = |round: &&Round| round.answered == round.asked && round.open == 0;
+        self.load.rounds.iter().filter(whole).count() as f64
+    }
+
     fn recovered_within(&self) -> Option<f64> {
         let (last, usual) = (self.last_fault()?, self.rate_before()?);
         let back =
@@ -197,6 +261,8 @@ impl Evidence<'_> {
     fn only_retriable(&self) -> bool {
         self.operations().all(|operation| match &operation.outcome {
             Outcome::Ok { .. } | Outcome::Refused { .. } => true,
+            // Nobody knows what would have come.
+            Outcome::Unknown { status: None, why, .. } if why == GIVEN_UP => true,
             Outcome::Unknown { status, retriable, .. } => *status == Some(503) && *retriable,
         })
     }
@@ -214,13 +280,17 @@ impl Evidence<'_> {
         Some(during / before)
     }
 
+    /// A pause goes on until the next accepted order, or the end of the load where none came any more.
     fn pause_p99(&self) -> Option<f64> {
-        let accepted = self.acceptances();
+        let mut accepted = vec![0.0];
+        accepted.extend(self.acceptances().into_iter().map(|(at, _)| at));
         let pauses = self.faults.iter().filter_map(|fault| {
             let (from, to) = (fault.begun, fault.ended + AFTERMATH);
-            let first = accepted.partition_point(|(at, _)| *at < from).saturating_sub(1);
-            let around: Vec<f64> =
-                accepted.iter().skip(first).map(|(at, _)| *at).take_while(|at| *at <= to).collect();
+            let before = accepted.partition_point(|at| *at < from).saturating_sub(1);
+            let within = accepted.partition_point(|at| *at <= to);
+            let mut around = accepted.get(before..within)?.to_vec();
+            let over = self.since(self.load_ended).max(*around.last()?);
+            around.push(accepted.get(within).copied().unwrap_or(over));
             around.windows(2).map(|two| two[1] - two[0]).max_by(f64::total_cmp)
         });
         quantile(pauses.collect(), 0.99)
@@ -232,9 +302,14 @@ impl Evidence<'_> {
         of.peek().is_some().then(|| of.all(|fault| fault.done))
     }
 
+    /// By the events' own times, or by when clients saw it where these say nothing.
     fn all_final_within(&self) -> Option<f64> {
-        if !self.load.not_final.is_empty() || !self.load.unanswered.is_empty() {
+        let load = self.load;
+        if !load.not_final.is_empty() || !load.unread.is_empty() || !load.unanswered.is_empty() {
             return None;
+        }
+        if self.clocks_moved {
+            return Some(load.last_final?.duration_since(self.load_ended).as_secs_f64().max(0.0));
         }
         let ends = [OrderCompleted::KIND, OrderRejected::KIND, OrderCancelled::KIND];
         let last = self
@@ -319,64 +394,6 @@ impl Evidence<'_> {
             }
         }
         same
-    }
-
-    /// Orders that their deadline has cancelled before its time, and long after it, by the clock of the clients: from
-    /// the answer that accepted an order to the frame that told of its end.
-    fn expiries(&self) -> Option<(f64, f64)> {
-        let deadline = self.deadline?;
-        let mut accepted: BTreeMap<Uuid, Timestamp> = BTreeMap::new();
-        for operation in self.operations() {
-            if let (Call::PlaceOrder { .. }, Outcome::Ok { body, .. }) = (&operation.call, &operation.outcome)
-                && let Some(order) = body["id"].as_str().and_then(|id| id.parse().ok())
-            {
-                let first = accepted.entry(order).or_insert(operation.ended);
-                *first = (*first).min(operation.ended);
-            }
-        }
-        let cancelled = |event: &&crate::audit::Event| event.kind == OrderCancelled::KIND;
-        let by_deadline = self.data.events.iter().filter(cancelled).filter(|event| {
-            <OrderCancelled as prost::Message>::decode(&event.data[..])
-                .is_ok_and(|cancelled| cancelled.cancelled_by == "deadline")
-        });
-        let expired: BTreeMap<Uuid, i32> = by_deadline.map(|event| (event.stream, event.version)).collect();
-        let (mut early, mut late) = (0, 0);
-        let mut seen = BTreeMap::new();
-        for stream in self.streams() {
-            let Some(version) = expired.get(&stream.order) else { continue };
-            let frame =
-                stream.frames.iter().find(|frame| i64::try_from(frame.version) == Ok(i64::from(*version)));
-            if let Some(frame) = frame {
-                let first = seen.entry(stream.order).or_insert(frame.at);
-                *first = (*first).min(frame.at);
-            }
-        }
-        for (order, at) in seen {
-            let Some(accepted) = accepted.get(&order) else { continue };
-            let waited = at.duration_since(*accepted).unsigned_abs();
-            early += u32::from(waited + EARLY < deadline);
-            late += u32::from(waited > deadline + LATE);
-        }
-        Some((f64::from(early), f64::from(late)))
-    }
-
-    /// From an event's commit to its frame, on connections that were open by then.
-    fn streams_p99(&self) -> Option<f64> {
-        let events =
-            self.data.events.iter().filter(|event| event.service == viscount_contracts::Topic::Orders);
-        let at: BTreeMap<(Uuid, i64), Timestamp> =
-            events.map(|event| ((event.stream, i64::from(event.version)), event.at)).collect();
-        let mut took = Vec::new();
-        for stream in self.streams() {
-            for frame in &stream.frames {
-                let version = i64::try_from(frame.version).unwrap_or(i64::MAX);
-                let Some(event) = at.get(&(stream.order, version)) else { continue };
-                if *event > stream.begun {
-                    took.push(frame.at.duration_since(*event).as_secs_f64());
-                }
-            }
-        }
-        quantile(took, 0.99)
     }
 }
 
