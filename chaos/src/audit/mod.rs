@@ -46,7 +46,7 @@ pub fn check(data: &Dataset, terms: &Terms) -> Vec<Violation> {
     money::check(data, &facts, terms, &mut found);
     outbox::check(data, &facts, terms, &mut found);
     versions::check(data, &facts, &mut found);
-    streams::check(data, &facts, &mut found);
+    streams::check(data, &facts, terms, &mut found);
     projections::check(data, &facts, &mut found);
     answers::check(data, &facts, &mut found);
     found.sentence(data, &facts)
