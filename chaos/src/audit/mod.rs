@@ -48,6 +48,6 @@ pub fn check(data: &Dataset, terms: &Terms) -> Vec<Violation> {
     versions::check(data, &facts, &mut found);
     streams::check(data, &facts, terms, &mut found);
     projections::check(data, &facts, &mut found);
-    answers::check(data, &facts, &mut found);
+    answers::check(data, &facts, terms, &mut found);
     found.sentence(data, &facts)
 }
