@@ -30,7 +30,7 @@ mod verdict;
 mod versions;
 
 pub use self::{
-    collect::{CollectError, Sources, collect},
+    collect::{CollectError, Sources, collect, undone},
     dataset::*,
     file::FileError,
     verdict::{EventRef, Promise, Terms, Violation},
