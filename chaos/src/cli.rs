@@ -81,9 +81,9 @@ pub struct AuditArgs {
     /// What databases and topics held: a run's dataset.jsonl.gz; beside the history when absent.
     #[arg(long, value_name = "FILE")]
     pub dataset: Option<PathBuf>,
-    /// Seconds within which an accepted order has to be final.
-    #[arg(long, default_value_t = 60)]
-    pub settle: u64,
+    /// Seconds within which an accepted order has to be final; as the data set says when absent.
+    #[arg(long)]
+    pub settle: Option<u64>,
 }
 
 /// Defects that a platform with failpoints can be told to have.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
+use super::verdict::Terms;
 use crate::history::Line;
 
 /// Everything that was found at one moment. The platform had come to rest.
@@ -16,6 +17,8 @@ use crate::history::Line;
 pub struct Dataset {
     /// When it was collected; `None` only for an empty one.
     pub collected_at: Option<Timestamp>,
+    /// What it is to be held to; the usual terms when absent.
+    pub terms: Option<Terms>,
     /// How each service's log stands.
     pub logs: Vec<Log>,
     /// All services' events; those of one service by their positions.
@@ -60,17 +63,43 @@ pub struct Dataset {
     pub history: Vec<Line>,
 }
 
+/// Services whose logs stand still when nobody orders; the others go on telling of logins and instances.
+pub const BUSINESS: [Topic; 4] = [Topic::Catalog, Topic::Inventory, Topic::Orders, Topic::Payments];
+
+/// Who reads whom.
+pub const READS: [(Topic, Topic); 6] = [
+    (Topic::Orders, Topic::Catalog),
+    (Topic::Orders, Topic::Inventory),
+    (Topic::Orders, Topic::Payments),
+    (Topic::Inventory, Topic::Orders),
+    (Topic::Payments, Topic::Orders),
+    (Topic::Catalog, Topic::Inventory),
+];
+
 /// How a service's log stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
     /// Whose.
     pub service: Topic,
-    /// The position that the service gave last, when its events were read.
+    /// The position that the service gave last, before anything was read.
+    #[serde(default)]
+    pub head_before: Option<i64>,
+    /// The same when its events were read.
     pub head: i64,
-    /// The same after the topics were read: what is between was committed meanwhile.
+    /// The same after everything was read: what is between was committed meanwhile.
     pub head_after: i64,
     /// Up to where the service believes that the brokers have acknowledged everything.
     pub relayed: i64,
+    /// How often somebody has begun to publish: a replica that takes over from another, or comes again.
+    #[serde(default)]
+    pub epoch: Option<i64>,
+}
+
+impl Log {
+    /// True when it did not stand still while everything was read.
+    pub fn moved(&self) -> bool {
+        self.head_after != self.head || self.head_before.is_some_and(|before| before != self.head)
+    }
 }
 
 /// An event as its service keeps it.

@@ -15,6 +15,7 @@ use super::dataset::{
     OrderRow, PaymentRow, PostingRow, PriceRow, ProductRow, Record, RefundRow, ReservationRow, ReturnRow,
     StockRow, TopicShape,
 };
+use super::verdict::Terms;
 use crate::history;
 
 /// A data set that cannot be written or read.
@@ -40,6 +41,7 @@ macro_rules! rows {
         #[serde(rename_all = "snake_case")]
         enum Row {
             CollectedAt(Timestamp),
+            Terms(Terms),
             $($variant($row),)*
         }
 
@@ -48,6 +50,7 @@ macro_rules! rows {
         #[serde(rename_all = "snake_case")]
         enum RowRef<'a> {
             CollectedAt(Timestamp),
+            Terms(Terms),
             $($variant(&'a $row),)*
         }
 
@@ -55,6 +58,9 @@ macro_rules! rows {
             fn each(&self, mut write: impl FnMut(RowRef<'_>) -> io::Result<()>) -> io::Result<()> {
                 if let Some(at) = self.collected_at {
                     write(RowRef::CollectedAt(at))?;
+                }
+                if let Some(terms) = self.terms {
+                    write(RowRef::Terms(terms))?;
                 }
                 $(for row in &self.$field {
                     write(RowRef::$variant(row))?;
@@ -65,6 +71,7 @@ macro_rules! rows {
             fn push(&mut self, row: Row) {
                 match row {
                     Row::CollectedAt(at) => self.collected_at = Some(at),
+                    Row::Terms(terms) => self.terms = Some(terms),
                     $(Row::$variant(row) => self.$field.push(row),)*
                 }
             }

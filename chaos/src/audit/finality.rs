@@ -1,4 +1,5 @@
-//! I2: every accepted order is final within the time that the terms give it, counted from the end of the load.
+//! I2: every accepted order is final within the time that the terms give it, counted from the end of the load; and when
+//! everything is collected nothing is open any more, whatever time it might have had.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     dataset::Dataset,
-    facts::{Facts, Order, RefundState, body, shown},
+    facts::{Facts, Order, RefundState, body, shown, waits},
     verdict::{Findings, Promise, Terms, wrong},
 };
 use crate::history::{Call, Operation};
@@ -57,14 +58,11 @@ fn late(
     let since = ended.map_or(first.at, |ended| if terms.clocks_moved { ended } else { ended.max(first.at) });
     let until = due(since, terms.settle);
     if !order.is_final() {
-        if collected >= until {
-            let age = collected.duration_since(since).as_secs();
-            add(format!("is still {} {age} s after the load ended", order.status()));
-        }
+        let age = collected.duration_since(since).as_secs();
+        add(format!("is still {} {age} s after the load ended", order.status()));
         return;
     }
-    let waiting = |status: &str| matches!(status, "created" | "validated" | "paid" | "missing");
-    if let Some(end) = order.steps.iter().find(|step| !waiting(step.status))
+    if let Some(end) = order.steps.iter().find(|step| !waits(step.status))
         && !terms.clocks_moved
         && end.at > until.saturating_add(SLACK).unwrap_or(until)
     {
@@ -72,8 +70,7 @@ fn late(
         add(format!("became {} only {late} s after the load ended", end.status));
     }
     for (refund, state) in &order.refunds {
-        let until = due(if terms.clocks_moved { since } else { since.max(state.since) }, terms.settle);
-        if state.state == RefundState::Requested && collected >= until {
+        if state.state == RefundState::Requested {
             add(format!("refund {refund} of {} has no outcome", state.amount));
         }
     }

@@ -30,7 +30,7 @@ mod verdict;
 mod versions;
 
 pub use self::{
-    collect::{CollectError, Sources, collect},
+    collect::{CollectError, Sources, collect, undone},
     dataset::*,
     file::FileError,
     verdict::{EventRef, Promise, Terms, Violation},
@@ -46,8 +46,8 @@ pub fn check(data: &Dataset, terms: &Terms) -> Vec<Violation> {
     money::check(data, &facts, terms, &mut found);
     outbox::check(data, &facts, terms, &mut found);
     versions::check(data, &facts, &mut found);
-    streams::check(data, &facts, &mut found);
+    streams::check(data, &facts, terms, &mut found);
     projections::check(data, &facts, &mut found);
-    answers::check(data, &facts, &mut found);
+    answers::check(data, &facts, terms, &mut found);
     found.sentence(data, &facts)
 }

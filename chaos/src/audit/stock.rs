@@ -48,14 +48,7 @@ fn events(facts: &Facts<'_>, found: &mut Findings) {
                 "product {}: {held} reserved and {sold} sold of {received} received, by the events",
                 step.product
             );
-            let finding = wrong(what).events([step.event]);
-            found.add(
-                Promise::I1,
-                match step.reservation {
-                    Some(reservation) => finding.order(reservation),
-                    None => finding,
-                },
-            );
+            found.add(Promise::I1, wrong(what).maybe_order(step.reservation).events([step.event]));
         }
     }
 }
@@ -104,13 +97,7 @@ fn ledger(data: &Dataset, found: &mut Findings) {
             ));
             // The last one that took pieces is the one too many.
             let last = batch.iter().rev().find(|movement| movement.reserved > 0 || movement.on_hand < 0);
-            found.add(
-                Promise::I1,
-                match last.and_then(|movement| movement.reservation) {
-                    Some(reservation) => finding.order(reservation),
-                    None => finding,
-                },
-            );
+            found.add(Promise::I1, finding.maybe_order(last.and_then(|movement| movement.reservation)));
             break;
         }
     }

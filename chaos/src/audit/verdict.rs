@@ -14,8 +14,9 @@ const MOST: usize = 1_000;
 /// How many events or lines of the history a violation names.
 const MOST_NAMED: usize = 60;
 
-/// What an audit is held to beyond what always holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an audit is held to beyond what always holds. Evidence has them with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Terms {
     /// How long after the end of the load an order may need to become final.
     pub settle: Duration,
@@ -27,6 +28,9 @@ pub struct Terms {
     pub letters: bool,
     /// Clocks were moved: times of events prove nothing.
     pub clocks_moved: bool,
+    /// How long an open stream may leave out what is committed. Longer than a dead connection looks alive, where there are
+    /// faults.
+    pub mute: Duration,
 }
 
 impl Default for Terms {
@@ -38,6 +42,7 @@ impl Default for Terms {
             doubles: true,
             letters: false,
             clocks_moved: false,
+            mute: Duration::from_secs(120),
         }
     }
 }
@@ -154,6 +159,12 @@ impl Finding {
     /// It is about this order.
     pub fn order(mut self, order: Uuid) -> Self {
         self.order = Some(order);
+        self
+    }
+
+    /// It is about this order, if it is about one.
+    pub fn maybe_order(mut self, order: Option<Uuid>) -> Self {
+        self.order = order.or(self.order);
         self
     }
 

@@ -62,6 +62,11 @@ pub async fn follow(world: &World, order: Uuid, buyer: usize, how: &Follow, with
         }
         after = seen;
         match end {
+            // It has shown at least how the order began.
+            StreamEnd::Settled if seen == 0 => {
+                world.counts().trouble("a stream from the beginning ended as settled and had shown nothing");
+                return false;
+            }
             StreamEnd::Settled => return true,
             StreamEnd::Refused { status: 401 | 403 | 404 } => {
                 world.counts().trouble("a stream of an accepted order was refused");

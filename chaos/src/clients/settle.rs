@@ -24,6 +24,8 @@ const SIDE_BY_SIDE: usize = 32;
 const PAUSE: Duration = Duration::from_millis(250);
 /// After a look at an order that is not final.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long one order is followed before others have their turn.
+const TURN: Duration = Duration::from_secs(5);
 /// The least time for a stream that has nothing new to tell.
 const LEAST: Duration = Duration::from_secs(1);
 /// Every order is read at least once, and again while nobody answers; how long that may go on beyond the time in which
@@ -104,9 +106,15 @@ async fn ask(world: &World, client: u32, number: u64, question: Question, until:
             return;
         }
         if Instant::now() >= until {
-            if let Call::PlaceOrder { key, .. } | Call::Refund { key, .. } = question.call {
-                world.counts().unanswered.push(key);
-            }
+            let named = match question.call {
+                Call::PlaceOrder { key, .. }
+                | Call::Refund { key, .. }
+                | Call::Adjust { key, .. }
+                | Call::CreateProduct { key, .. } => key,
+                Call::Cancel { order, .. } => format!("cancel of {order}"),
+                Call::ReadOrder { order, .. } => format!("read of {order}"),
+            };
+            world.counts().unanswered.push(named);
             return;
         }
         sleep(answer.retry_after.unwrap_or(PAUSE).min(8 * PAUSE)).await;
@@ -134,7 +142,7 @@ async fn look(world: &World, client: u32, order: Uuid, until: Instant) -> Look {
     if !money {
         return Look::Final;
     }
-    let left = until.saturating_duration_since(Instant::now()).max(LEAST);
+    let left = until.saturating_duration_since(Instant::now()).clamp(LEAST, TURN);
     let whole = Follow { after: 0, leave_after: None, pause: None };
     // What its money's return has made of it is read as well.
     match follow(world, order, buyer, &whole, left).await {

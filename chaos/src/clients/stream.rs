@@ -21,7 +21,7 @@ use tokio_tungstenite::{
 use uuid::Uuid;
 
 use super::book::Status;
-use crate::history::{Opened, Recorder, StreamEnd};
+use crate::history::{NOT_OPENED, Opened, Recorder, StreamEnd};
 
 /// How long a connection and its handshake may take.
 const OPENING: Duration = Duration::from_secs(10);
@@ -75,9 +75,9 @@ pub async fn watch(recorder: &Recorder, watch: Watch<'_>) -> Watched {
     let mut opened = recorder.stream(watch.client, watch.order, watch.after);
     let mut status = None;
     let end = match timeout(OPENING, connect(&watch)).await {
-        Err(_) => StreamEnd::Broken { why: "not opened in time".to_owned() },
+        Err(_) => StreamEnd::Broken { why: format!("{NOT_OPENED} in time") },
         Ok(Err(Error::Http(response))) => StreamEnd::Refused { status: response.status().as_u16() },
-        Ok(Err(error)) => StreamEnd::Broken { why: format!("not opened: {error}") },
+        Ok(Err(error)) => StreamEnd::Broken { why: format!("{NOT_OPENED}: {error}") },
         Ok(Ok(socket)) => {
             opened.established();
             listen(socket, &watch, &mut opened, &mut status).await

@@ -124,6 +124,9 @@ pub struct Wanted {
 /// `type` of the problem that says: a request with this Idempotency-Key is being worked on.
 pub const KEY_IN_USE: &str = "/problems/idempotency-key-in-use";
 
+/// How the end of a stream begins whose connection was never there.
+pub const NOT_OPENED: &str = "not opened";
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

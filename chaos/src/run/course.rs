@@ -9,6 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::{
     Failure,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     audit::{self, Dataset, Sources, Terms, Violation},
-    clients::{self, Clients, LoadFigures, Stop, Target},
+    clients::{self, Clients, Journey, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
     history::{self, Recorder},
@@ -28,8 +29,13 @@ use crate::{
 const BACK: Duration = Duration::from_secs(60);
 /// MiB for PostgreSQL where its disk is to be filled, and the experiment does not say.
 const VOLUME: u32 = 768;
-/// How long what is still on its way may take, before everything is read for the audit.
-const REST: Duration = Duration::from_secs(60);
+/// How long what is still on its way may take, before everything is read for the audit: longer than payments leave a question to
+/// the provider alone between two tries, a minute and a fifth, and a cancelled charge before that, half a minute.
+const REST: Duration = Duration::from_secs(120);
+/// Between two looks at what is still open.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a stream may be mute where streams are what is looked at, and nothing is broken.
+const MUTE: Duration = Duration::from_secs(30);
 
 /// What an experiment has come to.
 #[derive(Debug)]
@@ -136,24 +142,23 @@ pub(super) async fn run(
         troubles.push(trouble.clone());
     }
     clients.settle(experiment.settle).await;
-    if !sampler.until_drained(REST.max(experiment.settle)).await {
-        troubles.push("something committed was neither published nor handled in the end".to_owned());
-    }
+    let terms = terms(experiment, load_ended, &steps);
+    let clocks_moved = terms.clocks_moved;
+    let mut sources = Sources::found_by(|database| platform.database_url(database));
+    (sources.brokers, sources.topic_prefix) = (platform.brokers(), platform.topic_prefix().to_owned());
+    (sources.history, sources.terms) = (Some(history.clone()), Some(terms));
+    troubles.extend(until_rest(&sampler, &sources, REST.max(experiment.settle)).await);
     let (samples, figures_of_load) = (sampler.samples(), clients.figures());
     if let Err(error) = recorder.close().await {
         troubles.push(error.to_string());
     }
+    troubles.extend(unexpected(&figures_of_load));
     troubles.extend(second_opinion(experiment, &platform).await);
     troubles.extend(platform.deaths());
 
-    let mut sources = Sources::found_by(|database| platform.database_url(database));
-    (sources.brokers, sources.topic_prefix) = (platform.brokers(), platform.topic_prefix().to_owned());
-    sources.history = Some(history.clone());
     let data = audit::collect(&sources).await.map_err(|error| error.to_string());
     platform.stop().await.unwrap_or_else(|error| troubles.push(error.to_string()));
 
-    let terms = terms(experiment, load_ended, &steps);
-    let clocks_moved = terms.clocks_moved;
     let evidence = folder.join("dataset.jsonl.gz");
     let Judged { data, violations, troubles: unjudged } = judge(data, history, terms, evidence).await;
     troubles.extend(unjudged);
@@ -172,7 +177,6 @@ pub(super) async fn run(
     let figures: BTreeMap<String, f64> =
         evidence.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect();
     troubles.extend(not_done(&happened));
-    troubles.extend(unread(&figures_of_load));
     Ok(Outcomes {
         expectations: experiment.holds.judge(&figures),
         violations,
@@ -274,6 +278,38 @@ async fn redrive(
     Some(Ok(()))
 }
 
+/// Waits until everything committed is published and handled, and nothing is open any more; tells what still is after so long.
+async fn until_rest(sampler: &Sampler, sources: &Sources, within: Duration) -> Vec<String> {
+    let until = Instant::now() + within;
+    loop {
+        let drained = sampler.until_drained(until.saturating_duration_since(Instant::now())).await;
+        let undone = audit::undone(sources).await.unwrap_or_else(|error| vec![error.to_string()]);
+        if drained && undone.is_empty() {
+            return undone;
+        }
+        if Instant::now() >= until {
+            let unhandled = "something committed was neither published nor handled in the end".to_owned();
+            return undone.into_iter().chain((!drained).then_some(unhandled)).collect();
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// What clients did not expect, and what they waited for in vain.
+fn unexpected(load: &LoadFigures) -> Vec<String> {
+    let some = |what: &str, of: Vec<String>| {
+        let first = of.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+        (!of.is_empty()).then(|| format!("{} {what}: {first}", of.len()))
+    };
+    let ids = |ids: &[Uuid]| ids.iter().map(ToString::to_string).collect();
+    let troubles = load.troubles.iter().map(|(trouble, count)| format!("{count} × {trouble}"));
+    troubles
+        .chain(some("orders were not seen final in time", ids(&load.not_final)))
+        .chain(some("orders could not be read when the load was over", ids(&load.unread)))
+        .chain(some("requests were never answered", load.unanswered.clone()))
+        .collect()
+}
+
 /// `viscount audit` is another judge of the same platform. Dead letters are violations to it.
 async fn second_opinion(experiment: &Experiment, platform: &Platform) -> Option<String> {
     if has_letters(experiment) {
@@ -302,6 +338,10 @@ fn terms(experiment: &Experiment, load_ended: Timestamp, steps: &[Step]) -> Term
         doubles: !steps.is_empty(),
         letters: has_letters(experiment),
         clocks_moved: steps.iter().any(|step| matches!(step.action, Action::Clock { .. })),
+        mute: match experiment.load.journey {
+            Journey::Streams if steps.is_empty() => MUTE,
+            _ => Terms::default().mute.max(experiment.settle),
+        },
     }
 }
 
@@ -360,12 +400,6 @@ fn not_done(happened: &[Happened]) -> Vec<String> {
     told.take(10).collect()
 }
 
-/// Of an order that nobody could read nothing is known.
-fn unread(load: &LoadFigures) -> Option<String> {
-    let first = load.unread.first()?;
-    Some(format!("{} orders could not be read when the load was over, such as {first}", load.unread.len()))
-}
-
 fn deadline(experiment: &Experiment) -> Option<Duration> {
     let wait = experiment.platform.variables.get("ORDERS_PAYMENT_DEADLINE")?;
     span::parse(wait).ok()
@@ -414,5 +448,22 @@ mod tests {
         let judged = judge(Ok(good), history, Terms::default(), evidence).await;
         assert!(judged.troubles.len() == 1 && judged.troubles[0].contains("none/dataset"), "{judged:?}");
         assert!(!judged.data.events.is_empty());
+    }
+
+    #[test]
+    fn what_clients_waited_for_in_vain_is_a_trouble() {
+        assert_eq!(unexpected(&LoadFigures::default()), Vec::<String>::new());
+        let load = LoadFigures {
+            troubles: [("an accepted order without an id".to_owned(), 2)].into(),
+            not_final: vec![Uuid::nil()],
+            unread: vec![Uuid::max()],
+            unanswered: vec!["cancel of 7".to_owned()],
+            ..LoadFigures::default()
+        };
+        let told = unexpected(&load);
+        assert_eq!(told[0], "2 × an accepted order without an id");
+        assert!(told[1].starts_with("1 orders were not seen final in time: 0000"), "{told:?}");
+        assert!(told[2].starts_with("1 orders could not be read when the load was over: ffff"), "{told:?}");
+        assert_eq!(told[3], "1 requests were never answered: cancel of 7");
     }
 }

@@ -146,8 +146,11 @@ pub fn audit(args: &AuditArgs) -> Result<Verdict, Failure> {
         |path: &Path, error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
     let mut data = audit::Dataset::read(&path).map_err(|error| told(&path, &error))?;
     data.history = history::read(&args.history).map_err(|error| told(&args.history, &error))?;
-    let settle = std::time::Duration::from_secs(args.settle);
-    let violations = audit::check(&data, &audit::Terms { settle, ..audit::Terms::default() });
+    let mut terms = data.terms.unwrap_or_default();
+    if let Some(settle) = args.settle {
+        terms.settle = std::time::Duration::from_secs(settle);
+    }
+    let violations = audit::check(&data, &terms);
     let mut text = String::new();
     for violation in &violations {
         let _ = writeln!(text, "{violation}\n");

@@ -106,9 +106,6 @@ impl Line {
         for violation in violations.iter().take(20) {
             let _ = writeln!(text, "! {violation}");
         }
-        for (trouble, count) in &load.troubles {
-            let _ = writeln!(text, "  {count} × {trouble}");
-        }
         text
     }
 }

@@ -126,19 +126,56 @@ fn a_stream_may_be_asked_for_what_comes_behind_the_newest_version() {
 }
 
 #[test]
-fn an_order_may_wait_as_long_as_it_has_time() {
+fn an_order_may_take_as_long_as_it_has_time() {
     let mut data = good().unwrap();
     let done = first::<OrderCompleted>(&data).unwrap();
-    let order = data.events[done].stream;
-    data.events
-        .retain(|event| !(event.stream == order && event.version > 2 && event.service == Topic::Orders));
-    let ended = data.collected_at;
-    data.collected_at = ended.map(|ended| ended + SignedDuration::from_secs(30));
-    let late = |terms: &Terms| check(&data, terms).iter().any(|found| found.promise == Promise::I2);
-    assert!(!late(&Terms { load_ended: ended, ..Terms::default() }));
-    assert!(late(&Terms {
-        load_ended: ended,
-        settle: std::time::Duration::from_secs(20),
-        ..Terms::default()
-    }));
+    let ended = data.collected_at.unwrap();
+    data.events[done].at = ended + SignedDuration::from_secs(30);
+    data.collected_at = Some(ended + SignedDuration::from_secs(40));
+    let late = |settle| {
+        let settle = std::time::Duration::from_secs(settle);
+        let terms = Terms { load_ended: Some(ended), settle, ..Terms::default() };
+        check(&data, &terms).iter().any(|found| found.promise == Promise::I2)
+    };
+    assert!(!late(35));
+    assert!(late(20));
+}
+
+#[test]
+fn who_publishes_after_somebody_else_may_do_so_twice() {
+    let mut data = good().unwrap();
+    let done = data.events[first::<OrderCompleted>(&data).unwrap()].id;
+    let mut double = data.records.iter().find(|record| record.id == Some(done)).unwrap().clone();
+    double.offset = 1_000_000;
+    data.records.push(double);
+    let terms = Terms { doubles: false, ..Terms::default() };
+    assert_eq!(check(&data, &terms).len(), 1);
+    let log = data.logs.iter_mut().find(|log| log.service == Topic::Orders).unwrap();
+    log.epoch = Some(2);
+    assert_eq!(check(&data, &terms), []);
+}
+
+#[test]
+fn what_an_experiment_has_put_in_may_be_set_aside() {
+    let mut data = good().unwrap();
+    data.letters.push(letter(Uuid::from_u128(7), None));
+    assert!(check(&data, &Terms { letters: true, ..Terms::default() }).is_empty());
+    assert!(!check(&data, &Terms::default()).is_empty());
+}
+
+#[test]
+fn an_order_that_was_called_off_at_once_has_inventorys_note_alone() {
+    let mut data = good().unwrap();
+    let order = order(&data, "cancelled").unwrap();
+    let says_nothing = |data: &Dataset| {
+        check(data, &Terms::default())
+            .iter()
+            .any(|found| found.order == Some(order) && found.what.contains("inventory says nothing of it"))
+    };
+    forget(&mut data, Topic::Inventory, order);
+    let row = data.reservations.iter_mut().find(|row| row.id == order).unwrap();
+    (row.version, row.state) = (0, "sale_noted".to_owned());
+    assert!(says_nothing(&data));
+    data.reservations.iter_mut().find(|row| row.id == order).unwrap().state = "released".to_owned();
+    assert!(!says_nothing(&data));
 }

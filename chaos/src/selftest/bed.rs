@@ -1,11 +1,12 @@
 //! Tools for planting: finding something in a data set, doubling it, changing it, taking it away.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 use viscount_contracts::{Event as Contract, Topic};
 
 use super::Where;
 use crate::{
-    audit::{Dataset, Event},
+    audit::{Dataset, Event, Letter},
     history::{Call, Frame, Line, Operation, Outcome, Stream},
 };
 
@@ -94,6 +95,15 @@ pub fn accepted(data: &mut Dataset) -> Option<(&mut Operation, Uuid)> {
     Some((operation, order))
 }
 
+/// The number of the last line of the history, and when everything in it was over.
+pub fn last_line(data: &Dataset) -> Option<(u64, Timestamp)> {
+    let told = data.history.iter().map(|line| match line {
+        Line::Operation(operation) => (operation.id, operation.ended),
+        Line::Stream(stream) => (stream.id, stream.ended),
+    });
+    told.reduce(|one, next| (one.0.max(next.0), one.1.max(next.1)))
+}
+
 /// It was answered 2xx.
 pub fn is_ok(operation: &Operation) -> bool {
     matches!(operation.outcome, Outcome::Ok { .. })
@@ -104,6 +114,19 @@ pub fn shown(operation: &Operation) -> Option<Uuid> {
     match &operation.outcome {
         Outcome::Ok { body, .. } => body["id"].as_str()?.parse().ok(),
         Outcome::Refused { .. } | Outcome::Unknown { .. } => None,
+    }
+}
+
+/// What inventory could not handle.
+pub fn letter(id: Uuid, key: Option<Uuid>) -> Letter {
+    Letter {
+        service: Topic::Inventory,
+        consumer: "inventory".to_owned(),
+        topic: Topic::Orders.to_string(),
+        id,
+        key,
+        state: "dead".to_owned(),
+        error: "planted".to_owned(),
     }
 }
 

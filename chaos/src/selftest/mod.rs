@@ -165,7 +165,9 @@ mod tests {
 
     #[test]
     fn a_data_set_survives_being_written() {
-        let (data, mut file) = (good().unwrap(), Vec::new());
+        let (mut data, mut file) = (good().unwrap(), Vec::new());
+        let settle = std::time::Duration::from_secs(7);
+        data.terms = Some(Terms { settle, load_ended: data.collected_at, letters: true, ..Terms::default() });
         data.write_to(&mut file, flate2::Compression::fast()).unwrap();
         assert_eq!(Dataset::read_from(file.as_slice()).unwrap(), data);
     }

@@ -1,10 +1,11 @@
-//! Calling orders off, returning money, and changing stock.
+//! Calling orders off, returning money, making products, and changing stock.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
+use super::placed::refused_again;
 use crate::{
     audit::{
         dataset::Dataset,
@@ -22,6 +23,8 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
     }
     refunds(facts, &ours, found);
     adjusted(data, facts, found);
+    brought(facts, found);
+    made(facts, found);
 }
 
 fn was_refused(operation: &Operation) -> bool {
@@ -66,11 +69,12 @@ fn refunds(facts: &Facts<'_>, ours: &impl Fn(&Order) -> bool, found: &mut Findin
             let what = format!("refund under key {key:?}: {what}");
             found.add(Promise::I8, wrong(what).order(*id).history(lines()));
         };
-        let accepted: Vec<&&Operation> = tries.iter().filter(|one| body(one).is_some()).collect();
+        let accepted: Vec<&Operation> = tries.iter().copied().filter(|one| body(one).is_some()).collect();
         let bodies: Vec<_> = accepted.iter().filter_map(|one| body(one)).collect();
         if bodies.windows(2).any(|pair| pair[0] != pair[1]) {
             add("was answered differently when it was repeated".to_owned());
         }
+        refused_again(tries, &accepted, |one, first| one.call == first.call, |what, _| add(what));
         if answer.is_some() && tries.iter().all(|one| was_refused(one)) {
             add("was refused each time, and an answer is remembered".to_owned());
         }
@@ -84,12 +88,18 @@ fn refunds(facts: &Facts<'_>, ours: &impl Fn(&Order) -> bool, found: &mut Findin
                     _ => None,
                 };
                 match asked {
-                    Some(refund) if wanted.is_none_or(|wanted| wanted == refund.amount) => {
+                    Some(refund) if wanted.unwrap_or(refund.left) == refund.amount => {
                         if let Some(other) = claimed.insert(refund.asked_by, key) {
                             add(format!("it is the refund of key {other:?} as well"));
                         }
                     }
-                    Some(refund) => add(format!("{wanted:?} was accepted, {} is returned", refund.amount)),
+                    Some(refund) => {
+                        let wanted = wanted.map_or_else(
+                            || format!("all that was left, {}", refund.left),
+                            |wanted| wanted.to_string(),
+                        );
+                        add(format!("{wanted} was accepted, {} is returned", refund.amount));
+                    }
                     None => add("was accepted, and no event asks for it".to_owned()),
                 }
             }
@@ -120,6 +130,16 @@ fn adjusted(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
         *kept.entry(&row.key).or_default() += 1;
     }
     for (key, tries) in &facts.history.adjusted {
+        let good: Vec<&Operation> = tries.iter().copied().filter(|one| body(one).is_some()).collect();
+        refused_again(
+            tries,
+            &good,
+            |one, first| one.call == first.call,
+            |what, _| {
+                let finding = wrong(format!("adjustment under key {key:?}: {what}"));
+                found.add(Promise::I8, finding.history(tries.iter().map(|one| one.id)));
+            },
+        );
         let times = kept.get(key).copied().unwrap_or(0);
         let accepted = tries.iter().any(|one| body(one).is_some());
         let refused = tries.iter().all(|one| was_refused(one));
@@ -131,5 +151,74 @@ fn adjusted(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
         };
         let finding = wrong(format!("adjustment under key {key:?} {what}"));
         found.add(Promise::I8, finding.history(tries.iter().map(|one| one.id)));
+    }
+}
+
+/// What came of a product's stock is what clients have brought, each time as much; what nobody knows the answer of may have
+/// come or not. Only of products that the history tells of: others were there before it.
+fn brought(facts: &Facts<'_>, found: &mut Findings) {
+    #[derive(Default)]
+    struct Brought {
+        /// Each accepted key's pieces.
+        accepted: Vec<i64>,
+        /// Those of keys without an answer.
+        perhaps: Vec<i64>,
+        lines: Vec<u64>,
+    }
+    let mut products: BTreeMap<Uuid, Brought> = BTreeMap::new();
+    for made in facts.history.operations.iter().filter(|one| matches!(one.call, Call::CreateProduct { .. })) {
+        if let Some(product) = shown(made) {
+            products.entry(product).or_default().lines.push(made.id);
+        }
+    }
+    for tries in facts.history.adjusted.values() {
+        let Some(Call::Adjust { product, delta, .. }) = tries.first().map(|one| &one.call) else { continue };
+        let of = products.entry(*product).or_default();
+        of.lines.extend(tries.iter().map(|one| one.id));
+        if tries.iter().any(|one| body(one).is_some()) {
+            of.accepted.push(*delta);
+        } else if !tries.iter().all(|one| was_refused(one)) {
+            of.perhaps.push(*delta);
+        }
+    }
+    for (product, Brought { accepted, mut perhaps, lines }) in products {
+        let came = facts.moves.iter().filter(|step| step.product == product && step.received != 0);
+        let mut came: Vec<(i64, usize)> = came.map(|step| (step.received, step.event)).collect();
+        let mut add = |what: String, event: Option<usize>| {
+            let finding = wrong(format!("product {product}: {what}"));
+            found.add(Promise::I8, finding.events(event).history(lines.iter().copied()));
+        };
+        for delta in accepted {
+            match came.iter().position(|(pieces, _)| *pieces == delta) {
+                Some(at) => drop(came.swap_remove(at)),
+                None => add(format!("{delta} pieces were accepted, and no event tells of it"), None),
+            }
+        }
+        for (pieces, event) in came {
+            match perhaps.iter().position(|delta| *delta == pieces) {
+                Some(at) => drop(perhaps.swap_remove(at)),
+                None => add(format!("{pieces} pieces came that nobody has brought"), Some(event)),
+            }
+        }
+    }
+}
+
+/// A product that was accepted is there, one for each key.
+fn made(facts: &Facts<'_>, found: &mut Findings) {
+    let mut known: HashMap<&str, Uuid> = HashMap::new();
+    for one in &facts.history.operations {
+        let (Call::CreateProduct { sku, key }, Some(_)) = (&one.call, body(one)) else { continue };
+        let product = shown(one);
+        let told = product.and_then(|product| facts.products.get(&product));
+        let what = match (product, told) {
+            (_, None) => "was accepted, and there is no such product".to_owned(),
+            (_, Some(told)) if told.sku != *sku => format!("was accepted, and the product is {}", told.sku),
+            (Some(product), Some(_)) => match known.insert(key, product) {
+                Some(other) if other != product => format!("has made {product}, and {other} before"),
+                _ => continue,
+            },
+            (None, Some(_)) => continue,
+        };
+        found.add(Promise::I8, wrong(format!("product under key {key:?} {what}")).history([one.id]));
     }
 }

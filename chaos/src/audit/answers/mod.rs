@@ -6,10 +6,14 @@ mod changed;
 mod placed;
 mod reads;
 
-use super::{dataset::Dataset, facts::Facts, verdict::Findings};
+use super::{
+    dataset::Dataset,
+    facts::Facts,
+    verdict::{Findings, Terms},
+};
 
-pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
+pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     placed::check(data, facts, found);
     changed::check(data, facts, found);
-    reads::check(facts, found);
+    reads::check(facts, terms, found);
 }

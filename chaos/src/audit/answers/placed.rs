@@ -10,9 +10,9 @@ use crate::{
     audit::{
         dataset::Dataset,
         facts::{Answer, Facts, Order, body, shown},
-        verdict::{Finding, Findings, Promise, wrong},
+        verdict::{Findings, Promise, wrong},
     },
-    history::{Call, Operation, Outcome, Wanted},
+    history::{Call, KEY_IN_USE, Operation, Outcome, Wanted},
 };
 
 /// For how long first answers are remembered, with a margin.
@@ -25,7 +25,7 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
         let answer = facts.history.answers.get(&(*buyer, *key));
         let mut add = |what: String, order: Option<Uuid>| {
             let finding = wrong(format!("key {key:?} of buyer {buyer}: {what}"));
-            found.add(Promise::I8, about(order, finding).history(tries.iter().map(|one| one.id)));
+            found.add(Promise::I8, finding.maybe_order(order).history(tries.iter().map(|one| one.id)));
         };
         one_key(tries, answer, facts, &mut add);
     }
@@ -75,7 +75,8 @@ fn one_key(
     if ids.len() > 1 {
         add(format!("{} orders were given for it", ids.len()), accepted.first().and_then(|one| shown(one)));
     }
-    same_answer(&accepted, add);
+    same_answer(&accepted, answer, add);
+    refused_again(tries, &accepted, |one, first| asked(one) == asked(first), &mut *add);
     other_bodies(tries, &accepted, effect, facts, add);
     let possible = tries.iter().any(|one| !matches!(one.outcome, Outcome::Refused { .. }));
     if !possible && let Some(effect) = effect {
@@ -103,21 +104,45 @@ fn differs(one: &Operation, told: &Order) -> Option<String> {
     None
 }
 
-/// The answers of one key are the same; only the first one may show the order as it became while its client waited.
-fn same_answer(accepted: &[&Operation], add: &mut impl FnMut(String, Option<Uuid>)) {
-    let mut replayed: Option<(u64, u16, &Value)> = None;
+/// The answers of one key are the same, and the one that is remembered.
+fn same_answer(
+    accepted: &[&Operation],
+    answer: Option<&Answer<'_>>,
+    add: &mut impl FnMut(String, Option<Uuid>),
+) {
+    let kept = answer.and_then(|answer| {
+        Some((u16::try_from(answer.row.status).ok()?, serde_json::from_str::<Value>(&answer.row.body).ok()?))
+    });
+    let mut first: Option<(u64, u16, &Value)> = None;
     for one in accepted {
-        let Outcome::Ok { status, body, replayed: again } = &one.outcome else { continue };
-        let waited = !again && body["version"].as_i64() != Some(1);
-        if waited {
-            continue;
-        }
-        match replayed {
-            None => replayed = Some((one.id, *status, body)),
+        let Outcome::Ok { status, body, .. } = &one.outcome else { continue };
+        match first {
+            None => first = Some((one.id, *status, body)),
             Some((_, first_status, first)) if (first_status, first) == (*status, body) => {}
             Some((first, ..)) => {
                 add(format!("operations {first} and {} were answered differently", one.id), shown(one));
             }
+        }
+        if kept.as_ref().is_some_and(|(kept_status, kept)| (kept_status, kept) != (status, body)) {
+            add(format!("operation {}'s answer is not what is remembered", one.id), shown(one));
+        }
+    }
+}
+
+/// A request that was accepted once is never refused afterwards, as long as its answer is remembered. Whoever is not admitted,
+/// comes too often or beside another try has to come again.
+pub(super) fn refused_again(
+    tries: &[&Operation],
+    accepted: &[&Operation],
+    same: impl Fn(&Operation, &Operation) -> bool,
+    mut add: impl FnMut(String, Option<Uuid>),
+) {
+    let Some(first) = accepted.iter().min_by_key(|one| one.ended) else { return };
+    for one in tries.iter().filter(|one| one.begun > first.ended && same(one, first)) {
+        let Outcome::Refused { status, problem } = &one.outcome else { continue };
+        let again = matches!(status, 401 | 408 | 425 | 429) || problem == KEY_IN_USE;
+        if !again && one.begun.duration_since(first.ended) < REMEMBERED {
+            add(format!("operation {} was accepted before, and refused with {status}", one.id), shown(first));
         }
     }
 }
@@ -148,9 +173,12 @@ fn other_bodies(
     }
 }
 
-/// Every order of a buyer of the history was asked for, under a key that is remembered with it.
+/// Every order was asked for by its buyer, under a key that is remembered with it. The platform has no other clients than
+/// those of the history, where there is one.
 fn explained(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
-    let buyers: HashSet<Uuid> = facts.history.placed.keys().map(|(buyer, _)| *buyer).collect();
+    if data.history.is_empty() {
+        return;
+    }
     let mut orders: HashMap<Uuid, Vec<&str>> = HashMap::new();
     for ((buyer, key), answer) in &facts.history.answers {
         let asked = facts.history.placed.contains_key(&(*buyer, *key));
@@ -158,16 +186,18 @@ fn explained(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
             && let Some(order) = answer.order
         {
             orders.entry(order).or_default().push(key);
-            if buyers.contains(buyer) && !asked {
+            let of = facts.orders.get(&order).and_then(|order| order.buyer);
+            if of.is_some_and(|of| of != *buyer) {
+                let what = format!("its answer is remembered for {buyer}, and it is of {of:?}");
+                found.add(Promise::I8, wrong(what).order(order));
+            }
+            if !asked {
                 let what = format!("key {key:?} of buyer {buyer} has an order, and nobody asked under it");
                 found.add(Promise::I8, wrong(what).order(order));
             }
         }
     }
     for (id, order) in &facts.orders {
-        if !order.buyer.is_some_and(|buyer| buyers.contains(&buyer)) {
-            continue;
-        }
         let recent = order.steps.first().zip(data.collected_at);
         let remembered = recent.is_none_or(|(step, now)| now.duration_since(step.at) < REMEMBERED);
         match orders.get(id).map_or(0, Vec::len) {
@@ -178,12 +208,5 @@ fn explained(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
             }
             keys => found.add(Promise::I8, wrong(format!("{keys} keys are remembered with it")).order(*id)),
         }
-    }
-}
-
-fn about(order: Option<Uuid>, finding: Finding) -> Finding {
-    match order {
-        Some(order) => finding.order(order),
-        None => finding,
     }
 }

@@ -1,72 +1,82 @@
 //! What clients read is what was, and never older than what they know already.
 //!
 //! Reads are answered from rows of the one database that all replicas of a service share, and an answer is given after its
-//! commit. So whatever a client has been told of an order, by any replica or by a stream, a later read of the same client shows
-//! it or something newer.
-
-use std::collections::HashMap;
-
-use jiff::Timestamp;
-use uuid::Uuid;
+//! commit. So whatever any client has been told of, by any replica or by a stream, every later read shows it or something
+//! newer, whoever reads; see [`Committed`](crate::audit::facts::Committed).
 
 use crate::{
     audit::{
         facts::{Facts, body, shown, version},
-        verdict::{Findings, Promise, wrong},
+        verdict::{Findings, Promise, Terms, wrong},
     },
     history::{Call, Operation, Outcome, StreamEnd},
 };
 
-/// What a client knew of an order from a moment on, and by which line of the history.
-type Knowledge = HashMap<(u32, Uuid), Vec<(Timestamp, i64, u64)>>;
-
-pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
+pub(super) fn check(facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     for operation in &facts.history.operations {
         content(operation, facts, found);
     }
-    let known = knowledge(facts);
     for operation in &facts.history.operations {
-        let Call::ReadOrder { order, .. } = &operation.call else { continue };
-        let before = newest(&known, operation.client, *order, operation.begun);
-        let Some((_, newest, line)) = before else { continue };
+        let Call::ReadOrder { order: id, buyer } = &operation.call else { continue };
+        let Some(order) = facts.orders.get(id).filter(|order| order.buyer == Some(*buyer)) else { continue };
+        let Some((newest, line)) = facts.committed.before(operation.begun, order) else { continue };
+        let newest = newest.version;
         let what = match &operation.outcome {
             Outcome::Ok { .. } => match version(operation) {
-                Some(shows) if shows < newest => {
-                    format!("read {} shows version {shows}, line {line} had shown {newest}", operation.id)
+                Some(shows) if shows < i64::from(newest) => {
+                    format!("shows version {shows}, line {line} had shown that {newest} was there")
                 }
                 _ => continue,
             },
-            Outcome::Refused { status: 404, .. } => {
-                format!(
-                    "read {} says that there is none, line {line} had shown version {newest}",
-                    operation.id
-                )
-            }
-            Outcome::Refused { .. } | Outcome::Unknown { .. } => continue,
+            Outcome::Refused { status, .. } => match kept_from(*status, terms) {
+                Some(what) => format!("{what}, line {line} had shown that version {newest} was there"),
+                None => continue,
+            },
+            Outcome::Unknown { .. } => continue,
         };
-        found.add(Promise::I8, wrong(what).order(*order).history([operation.id, line]));
+        let finding = wrong(format!("read {} {what}", operation.id));
+        found.add(Promise::I8, finding.order(*id).history([operation.id, line]));
     }
     for stream in &facts.history.streams {
-        if let Some((_, newest, line)) = newest(&known, stream.client, stream.order, stream.begun)
-            && stream.end == (StreamEnd::Refused { status: 404 })
-        {
+        let StreamEnd::Refused { status } = stream.end else { continue };
+        let order = facts.orders.get(&stream.order);
+        let known = order.and_then(|order| facts.committed.before(stream.begun, order));
+        if let (Some((newest, line)), Some(what)) = (known, kept_from(status, terms)) {
             let what = format!(
-                "stream {} says that there is none, line {line} had shown version {newest}",
-                stream.id
+                "stream {} {what}, line {line} had shown that version {} was there",
+                stream.id, newest.version
             );
             found.add(Promise::I8, wrong(what).order(stream.order).history([stream.id, line]));
         }
     }
 }
 
+/// What must not be said to a buyer of an order that is there. Whose token counts is a matter of time.
+fn kept_from(status: u16, terms: &Terms) -> Option<String> {
+    match status {
+        404 => Some("says that there is none".to_owned()),
+        401 if terms.clocks_moved => None,
+        401 | 403 => Some(format!("was refused with {status}")),
+        _ => None,
+    }
+}
+
 /// An order that is shown is the one that was asked for, as it was at that version.
 fn content(operation: &Operation, facts: &Facts<'_>, found: &mut Findings) {
-    let (Some(body), Some(shown)) = (body(operation), shown(operation)) else { return };
+    let Some(body) = body(operation) else { return };
     let asked = match &operation.call {
-        Call::ReadOrder { order, .. } | Call::Cancel { order, .. } | Call::Refund { order, .. } => *order,
-        Call::PlaceOrder { .. } => shown,
+        Call::ReadOrder { order, .. } | Call::Cancel { order, .. } | Call::Refund { order, .. } => {
+            Some(*order)
+        }
+        Call::PlaceOrder { .. } => None,
         Call::CreateProduct { .. } | Call::Adjust { .. } => return,
     };
+    let Some(shown) = shown(operation) else {
+        let finding = wrong(format!("operation {} shows no order", operation.id)).history([operation.id]);
+        found.add(Promise::I8, finding.maybe_order(asked));
+        return;
+    };
+    let asked = asked.unwrap_or(shown);
     let mut add = |what: String| {
         let what = format!("operation {} shows {what}", operation.id);
         found.add(Promise::I8, wrong(what).order(asked).history([operation.id]));
@@ -92,42 +102,4 @@ fn content(operation: &Operation, facts: &Facts<'_>, found: &mut Findings) {
             step.version, body["status"], body["refunded"], step.status, step.refunded
         ));
     }
-}
-
-fn knowledge(facts: &Facts<'_>) -> Knowledge {
-    let mut known = Knowledge::new();
-    for operation in &facts.history.operations {
-        if let (Some(order), Some(version)) = (shown(operation), version(operation)) {
-            known.entry((operation.client, order)).or_default().push((
-                operation.ended,
-                version,
-                operation.id,
-            ));
-        }
-    }
-    for stream in &facts.history.streams {
-        for frame in &stream.frames {
-            let version = i64::try_from(frame.version).unwrap_or(0);
-            known.entry((stream.client, stream.order)).or_default().push((frame.at, version, stream.id));
-        }
-    }
-    for seen in known.values_mut() {
-        seen.sort_unstable();
-        // The newest by then, not what came just before.
-        let mut newest = (Timestamp::MIN, 0, 0);
-        for (at, version, line) in seen {
-            if *version > newest.1 {
-                newest = (*at, *version, *line);
-            }
-            (*version, *line) = (newest.1, newest.2);
-        }
-    }
-    known
-}
-
-/// The newest version that a client knew before a moment.
-fn newest(known: &Knowledge, client: u32, order: Uuid, before: Timestamp) -> Option<(Timestamp, i64, u64)> {
-    let seen = known.get(&(client, order))?;
-    let upto = seen.partition_point(|(at, ..)| *at < before);
-    upto.checked_sub(1).and_then(|last| seen.get(last)).copied()
 }

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 use viscount_contracts::Topic;
 
@@ -48,12 +48,12 @@ impl<'r> Columns<'r> {
 
 /// What every service has.
 pub async fn chassis(connection: &mut PgConnection, service: Topic, data: &mut Dataset) -> Done {
-    let (head, relayed): (i64, i64) = FromRow::from_row(
-        &sqlx::query("select (select position from log_head), (select position from log_relay)")
-            .fetch_one(&mut *connection)
-            .await?,
-    )?;
-    data.logs.push(Log { service, head, head_after: head, relayed });
+    let (head, relayed, epoch): (i64, i64, i64) = sqlx::query_as(
+        "select (select position from log_head), (select position from log_relay), (select epoch from log_relay)",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    data.logs.push(Log { service, head_before: None, head, head_after: head, relayed, epoch: Some(epoch) });
     let query = "select position, stream, version, event_id, kind, (extract(epoch from occurred_at) * 1000000)::bigint, data
         from events order by position";
     all(connection, query, &mut data.events, |row| {

@@ -14,7 +14,7 @@ use rdkafka::{
 use viscount_contracts::Topic;
 
 use super::CollectError;
-use crate::audit::dataset::{Record, TopicShape, digest};
+use crate::audit::dataset::{READS, Record, TopicShape, digest};
 
 /// How long the brokers may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -43,6 +43,47 @@ pub fn read(brokers: &str, prefix: &str) -> Result<Topics, CollectError> {
     }
     topics.records.sort_by_key(|record| (record.topic, record.partition, record.offset));
     Ok(topics)
+}
+
+/// Groups that have not finished what is on their topics, in words. They are asked about, not joined: of a partition without
+/// a member nobody else says anything.
+pub fn unfinished(brokers: &str, prefix: &str) -> Result<Vec<String>, CollectError> {
+    let mut told = Vec::new();
+    for (reader, topic) in READS {
+        let name = format!("{prefix}{}", topic.name());
+        let group = format!("{prefix}{}.{}", reader.service(), topic.name());
+        let broken =
+            |error: KafkaError| CollectError::Topic { topic: name.clone(), problem: error.to_string() };
+        let left = behind(brokers, &name, &group).map_err(broken)?;
+        if left != 0 {
+            told.push(format!("{}: {left} messages of {name} not handled", reader.service()));
+        }
+    }
+    Ok(told)
+}
+
+fn behind(brokers: &str, name: &str, group: &str) -> Result<i64, KafkaError> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("allow.auto.create.topics", "false")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(name), ANSWER)?;
+    let mut asked = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        asked.add_partition(name, partition.id());
+    }
+    let mut behind = 0;
+    for place in consumer.committed_offsets(asked, ANSWER)?.elements() {
+        let (low, high) = consumer.fetch_watermarks(name, place.partition(), ANSWER)?;
+        let next = match place.offset() {
+            Offset::Offset(offset) => offset.max(low),
+            _ => low,
+        };
+        behind += (high - next).max(0);
+    }
+    Ok(behind)
 }
 
 /// Reads one, and says how many partitions it has; none when there is no such topic.

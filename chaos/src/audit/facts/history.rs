@@ -1,6 +1,6 @@
 //! The clients' history, by what its lines are about; and the first answers that services remember.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,8 +31,6 @@ pub struct History<'a> {
     pub streams: Vec<&'a Stream>,
     /// First answers of orders that services remember, by who asked and under which key.
     pub answers: HashMap<(Uuid, &'a str), Answer<'a>>,
-    /// Orders that some remembered answer shows: all that were ever placed under a key.
-    pub answered: HashSet<Uuid>,
 }
 
 /// A first answer that is remembered.
@@ -56,9 +54,6 @@ impl<'a> History<'a> {
         for row in data.keys.iter().filter(|row| row.service == Topic::Orders) {
             let shown: Option<Shown> = serde_json::from_str(&row.body).ok();
             let order = shown.map(|shown| shown.id);
-            if row.status == 201 {
-                history.answered.extend(order);
-            }
             history.answers.insert((row.principal, &row.key), Answer { row, order });
         }
         for line in &data.history {

@@ -4,6 +4,7 @@
 //! the business of one file for each promise.
 
 mod catalog;
+mod committed;
 mod history;
 mod inventory;
 mod orders;
@@ -16,9 +17,10 @@ use viscount_contracts::{Event as Contract, Topic, events::common::v1::Money};
 
 pub use self::{
     catalog::Product,
+    committed::Committed,
     history::{Answer, History, body, shown, version},
     inventory::{Move, Reservation},
-    orders::{Order, RefundState, Step},
+    orders::{Order, RefundState, Step, waits},
     payments::Payment,
 };
 use super::dataset::{Dataset, Event};
@@ -44,6 +46,8 @@ pub struct Facts<'a> {
     pub unreadable: Vec<(usize, String)>,
     /// What the clients did.
     pub history: History<'a>,
+    /// What they knew to be committed.
+    pub committed: Committed,
 }
 
 impl<'a> Facts<'a> {
@@ -59,6 +63,7 @@ impl<'a> Facts<'a> {
                 facts.unreadable.push((at, problem));
             }
         }
+        facts.committed = Committed::of(&facts.history, &facts.orders);
         facts
     }
 

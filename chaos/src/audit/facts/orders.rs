@@ -1,6 +1,6 @@
 //! An order, from its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,6 +35,8 @@ pub struct Order {
     pub noted: Vec<(usize, i64)>,
     /// Refunds by id.
     pub refunds: BTreeMap<Uuid, Refund>,
+    /// Currencies of its events that are not the order's.
+    pub strange: BTreeSet<String>,
     /// Why it ended badly, as clients see it.
     pub reason: Option<Value>,
     /// By whom it was cancelled, and by which event.
@@ -46,6 +48,8 @@ pub struct Order {
 pub struct Step {
     /// The event: its place in the data set.
     pub event: usize,
+    /// The event's position in the log.
+    pub position: i64,
     /// The version.
     pub version: i32,
     /// The status.
@@ -67,12 +71,12 @@ pub struct Refund {
     pub asked_by: usize,
     /// How much was asked for.
     pub amount: i64,
+    /// How much was left to be returned by then.
+    pub left: i64,
     /// How far it is.
     pub state: RefundState,
     /// How often it was done, and how much each time.
     pub done: Vec<(usize, i64)>,
-    /// When it was asked for.
-    pub since: Timestamp,
 }
 
 /// How far a refund is.
@@ -107,7 +111,7 @@ impl Order {
 
     /// True when the order waits for nothing of its own.
     pub fn is_final(&self) -> bool {
-        !matches!(self.status(), "created" | "validated" | "paid" | "missing")
+        !waits(self.status())
     }
 
     /// True when it is final and no refund is under way.
@@ -139,13 +143,13 @@ impl Order {
             Err(problem) => (Value::Null, Err(problem)),
         };
         let open = self.refunds.values().any(|refund| refund.state == RefundState::Requested);
-        let waits = matches!(status, "created" | "validated" | "paid" | "missing");
         self.steps.push(Step {
             event: at,
+            position: event.position,
             version: event.version,
             status,
             refunded: self.refunded(),
-            settled: !waits && !open,
+            settled: !waits(status) && !open,
             at: event.at,
             data,
         });
@@ -177,14 +181,14 @@ impl Order {
             }
             proto::OrderPaymentNoted::KIND => {
                 let noted: proto::OrderPaymentNoted = read(event)?;
-                let (amount, _) = money(noted.amount)?;
+                let amount = self.paid(noted.amount)?;
                 self.noted.push((at, amount));
                 json!({ "payment_id": noted.payment_id, "amount": self.money(amount) })
             }
             proto::OrderPaymentProcessed::KIND => {
                 *status = "paid";
                 let paid: proto::OrderPaymentProcessed = read(event)?;
-                let (amount, _) = money(paid.amount)?;
+                let amount = self.paid(paid.amount)?;
                 self.captures.push((at, amount));
                 json!({ "payment_id": paid.payment_id, "amount": self.money(amount) })
             }
@@ -205,19 +209,20 @@ impl Order {
             }
             proto::OrderRefundRequested::KIND => {
                 let asked: proto::OrderRefundRequested = read(event)?;
-                let (refund, (amount, _)) = (id(&asked.refund_id)?, money(asked.amount)?);
+                let (refund, amount) = (id(&asked.refund_id)?, self.paid(asked.amount)?);
+                let left = self.left();
                 self.refunds.entry(refund).or_insert(Refund {
                     asked_by: at,
                     amount,
+                    left,
                     state: RefundState::Requested,
                     done: Vec::new(),
-                    since: event.at,
                 });
                 json!({ "refund_id": refund, "amount": self.money(amount), "reason": asked.reason })
             }
             proto::OrderRefunded::KIND => {
                 let done: proto::OrderRefunded = read(event)?;
-                let (refund, (amount, _)) = (id(&done.refund_id)?, money(done.amount)?);
+                let (refund, amount) = (id(&done.refund_id)?, self.paid(done.amount)?);
                 let known = self.refunds.get_mut(&refund).ok_or("it returns what nobody asked for")?;
                 known.state = RefundState::Done;
                 known.done.push((at, amount));
@@ -247,10 +252,30 @@ impl Order {
         Ok(json!({ "total": self.money(self.total), "lines": self.lines }))
     }
 
+    /// An amount of an event, whose currency is taken note of.
+    fn paid(&mut self, said: Option<Money>) -> Result<i64, String> {
+        let (amount, currency) = money(said)?;
+        if currency != self.currency {
+            self.strange.insert(currency);
+        }
+        Ok(amount)
+    }
+
+    /// What was taken, less what has been asked back and has not failed.
+    fn left(&self) -> i64 {
+        let back = self.refunds.values().filter(|refund| refund.state != RefundState::Failed);
+        self.captured() - back.map(|refund| refund.amount).sum::<i64>()
+    }
+
     /// An amount as clients see it.
     pub fn money(&self, amount: i64) -> Value {
         json!({ "amount": amount, "currency": self.currency })
     }
+}
+
+/// True of the statuses in which an order waits for something of its own.
+pub fn waits(status: &str) -> bool {
+    matches!(status, "created" | "validated" | "paid" | "missing")
 }
 
 /// A line of which there was not enough, as clients see it.

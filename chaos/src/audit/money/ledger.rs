@@ -18,6 +18,7 @@ struct Due {
     debit: &'static str,
     credit: &'static str,
     amount: i64,
+    currency: String,
 }
 
 pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
@@ -40,8 +41,10 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
             add(format!("no event tells of ledger transaction {transaction}"));
             continue;
         };
-        let mut wanted = [(due.debit, due.amount), (due.credit, -due.amount)];
-        let mut said: Vec<(&str, i64)> = rows.iter().map(|row| (row.account.as_str(), row.amount)).collect();
+        let of = due.currency.as_str();
+        let mut wanted = [(due.debit, due.amount, of), (due.credit, -due.amount, of)];
+        let mut said: Vec<(&str, i64, &str)> =
+            rows.iter().map(|row| (row.account.as_str(), row.amount, row.currency.as_str())).collect();
         wanted.sort_unstable();
         said.sort_unstable();
         if said != wanted || rows.iter().any(|row| row.order != due.order) {
@@ -57,18 +60,20 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
 /// The transactions that the events tell of, by their events' ids.
 fn due(data: &Dataset, facts: &Facts<'_>) -> HashMap<Uuid, Due> {
     let mut due = HashMap::new();
-    let mut add = |order: Uuid, event: usize, (debit, credit), amount| {
+    let mut add = |order: Uuid, event: usize, (debit, credit), amount, currency: &str| {
         let told = data.events.get(event).filter(|told| told.service == Topic::Payments);
         if let Some(told) = told {
-            due.insert(told.id, Due { order, event, debit, credit, amount });
+            due.insert(told.id, Due { order, event, debit, credit, amount, currency: currency.to_owned() });
         }
     };
     for (order, payment) in &facts.payments {
         for capture in &payment.captures {
-            add(*order, capture.event, ("provider_balance", "sales"), capture.amount);
+            add(*order, capture.event, ("provider_balance", "sales"), capture.amount, &capture.currency);
         }
-        for (event, amount, _) in payment.refunds.values().flat_map(|refund| &refund.done) {
-            add(*order, *event, ("refunds", "provider_balance"), *amount);
+        for refund in payment.refunds.values() {
+            for (event, amount, _) in &refund.done {
+                add(*order, *event, ("refunds", "provider_balance"), *amount, &refund.currency);
+            }
         }
     }
     due

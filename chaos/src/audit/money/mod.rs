@@ -5,8 +5,6 @@
 mod ledger;
 mod provider;
 
-use uuid::Uuid;
-
 use super::{
     dataset::Dataset,
     facts::{Facts, Order, Payment},
@@ -19,6 +17,7 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mu
         let payment = facts.payments.get(id).unwrap_or(&nothing);
         let mut add = |what: String| found.add(Promise::I3, wrong(what).order(*id));
         own(order, &mut add);
+        lines(order, &mut add);
         taken(order, payment, &mut add);
         returned(order, payment, &mut add);
     }
@@ -74,6 +73,31 @@ fn own(order: &Order, add: &mut impl FnMut(String)) {
     }
 }
 
+/// An order costs what its lines cost, and a line what its pieces cost; all in one currency.
+fn lines(order: &Order, add: &mut impl FnMut(String)) {
+    let mut sum = 0;
+    for line in order.lines.as_array().into_iter().flatten() {
+        let amount = |of: &str| line[of]["amount"].as_i64().unwrap_or_default();
+        let (quantity, each, total) =
+            (line["quantity"].as_i64().unwrap_or_default(), amount("unit_price"), amount("line_total"));
+        if each.checked_mul(quantity) != Some(total) {
+            add(format!("a line of it costs {total}, for {quantity} pieces at {each}"));
+        }
+        for of in ["unit_price", "line_total"] {
+            if line[of]["currency"] != order.currency.as_str() {
+                add(format!("ordered in {}, a line of it is in {}", order.currency, line[of]["currency"]));
+            }
+        }
+        sum += total;
+    }
+    if sum != order.total {
+        add(format!("costs {}, its lines come to {sum}", order.total));
+    }
+    if !order.strange.is_empty() {
+        add(format!("ordered in {}, paid or returned in {:?}", order.currency, order.strange));
+    }
+}
+
 /// What orders and payments say of the capture.
 fn taken(order: &Order, payment: &Payment, add: &mut impl FnMut(String)) {
     if payment.captures.len() > 1 {
@@ -92,6 +116,9 @@ fn returned(order: &Order, payment: &Payment, add: &mut impl FnMut(String)) {
     for (refund, said) in &payment.refunds {
         if said.done.len() > 1 {
             add(format!("payments did refund {refund} {} times", said.done.len()));
+        }
+        if said.currency != order.currency {
+            add(format!("ordered in {}, refund {refund} is returned in {}", order.currency, said.currency));
         }
         if !order.refunds.contains_key(refund) {
             add(format!("payments know refund {refund} of {}, which the order never asked for", said.amount));
@@ -114,9 +141,4 @@ fn returned(order: &Order, payment: &Payment, add: &mut impl FnMut(String)) {
             add(format!("refund {refund}: {} were asked for, {by_order} returned", state.amount));
         }
     }
-}
-
-/// The order or the refund that an id in somebody's books names.
-fn order_of(text: &str) -> Option<Uuid> {
-    text.strip_prefix("refund-").unwrap_or(text).parse().ok()
 }

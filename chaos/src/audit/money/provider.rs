@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::order_of;
 use crate::audit::{
     dataset::{ChargeRow, Dataset},
     facts::{Facts, Payment},
@@ -15,12 +13,12 @@ use crate::audit::{
 
 pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     keys(data, found);
-    // A question that is open yet: the provider may know more than payments.
-    let open: HashSet<Uuid> = data.open_calls.iter().map(|call| call.order).collect();
+    // A question that is open yet, by what it asks for and its key: the provider may know more than payments.
+    let open: HashSet<(&str, String)> =
+        data.open_calls.iter().map(|call| (call.kind.as_str(), call.key.to_string())).collect();
     let mut charges: BTreeMap<Uuid, Vec<&ChargeRow>> = BTreeMap::new();
     for charge in data.charges.iter().filter(|charge| charge.taken) {
-        let named = charge.order.as_deref().and_then(order_of).or_else(|| order_of(&charge.key));
-        match named {
+        match order_of_charge(charge) {
             Some(order) => charges.entry(order).or_default().push(charge),
             None => {
                 let what = format!(
@@ -39,7 +37,7 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mu
         }
         let payment = facts.payments.get(order).unwrap_or(&nothing);
         for charge in charges {
-            taken(charge, payment, open.contains(order), &mut add);
+            taken(charge, payment, open.contains(&("charge", charge.key.clone())), &mut add);
         }
     }
     for (order, payment) in &facts.payments {
@@ -59,13 +57,7 @@ fn keys(data: &Dataset, found: &mut Findings) {
     for (what, key) in charges.chain(data.returns.iter().map(|refund| ("refund", &refund.key))) {
         if !seen.insert((what, key)) {
             let finding = wrong(format!("the provider has {what} {key} more than once"));
-            found.add(
-                Promise::I3,
-                match order_of(key).filter(|_| what == "charge") {
-                    Some(order) => finding.order(order),
-                    None => finding,
-                },
-            );
+            found.add(Promise::I3, finding.maybe_order(id(key).filter(|_| what == "charge")));
         }
     }
 }
@@ -86,42 +78,51 @@ fn taken(charge: &ChargeRow, payment: &Payment, open: bool, add: &mut impl FnMut
     }
 }
 
+/// A refund that payments say was done.
+struct Done<'a> {
+    order: Uuid,
+    event: usize,
+    money: (i64, &'a str),
+    reference: &'a str,
+}
+
 /// Every refund at the provider is one that payments did, and the other way round.
-fn returned(data: &Dataset, facts: &Facts<'_>, open: &HashSet<Uuid>, found: &mut Findings) {
+fn returned(data: &Dataset, facts: &Facts<'_>, open: &HashSet<(&str, String)>, found: &mut Findings) {
     let charges: HashMap<i64, &ChargeRow> =
         data.charges.iter().map(|charge| (charge.sequence, charge)).collect();
     let mut sums: HashMap<i64, i64> = HashMap::new();
-    let mut done: HashMap<Uuid, (Uuid, usize, i64, &str)> = HashMap::new();
+    let mut done: HashMap<Uuid, Done<'_>> = HashMap::new();
     for (order, payment) in &facts.payments {
         for (refund, said) in &payment.refunds {
             for (event, amount, reference) in &said.done {
-                done.insert(*refund, (*order, *event, *amount, reference));
+                let money = (*amount, said.currency.as_str());
+                done.insert(*refund, Done { order: *order, event: *event, money, reference });
             }
         }
     }
     for refund in &data.returns {
         *sums.entry(refund.charge).or_default() += refund.amount;
-        let charge = charges.get(&refund.charge);
-        let order = charge.and_then(|charge| order_of(&charge.key));
-        let known = order_of(&refund.key).and_then(|id| done.remove(&id));
+        let order = charges.get(&refund.charge).and_then(|charge| order_of_charge(charge));
+        let key = key_of_refund(&refund.key);
+        let known = id(key).and_then(|id| done.remove(&id));
+        let money = (refund.amount, refund.currency.as_str());
         let reference = format!("re_{:016x}", refund.sequence);
         let what = match known {
-            None if order.is_some_and(|order| open.contains(&order)) => continue,
+            None if open.contains(&("refund", key.to_owned())) => continue,
             None => {
                 format!("the provider returned {} ({reference}), which payments do not know", refund.amount)
             }
-            Some((of, _, amount, told)) if (Some(of), amount, told) != (order, refund.amount, &reference) => {
-                format!(
-                    "the provider returned {} as {reference} of {order:?}, payments say {amount} as {told} of {of}",
-                    refund.amount
-                )
+            Some(said) if (Some(said.order), said.money, said.reference) == (order, money, &reference) => {
+                continue;
             }
-            Some(_) => continue,
+            Some(said) => format!(
+                "the provider returned {money:?} as {reference} of {order:?}, payments say {:?} as {} of {}",
+                said.money, said.reference, said.order
+            ),
         };
-        let finding = wrong(what);
-        found.add(Promise::I3, if let Some(order) = order { finding.order(order) } else { finding });
+        found.add(Promise::I3, wrong(what).maybe_order(order));
     }
-    for (refund, (order, event, amount, _)) in done {
+    for (refund, Done { order, event, money: (amount, _), .. }) in done {
         let what =
             format!("payments returned {amount} by refund {refund}, of which the provider knows nothing");
         found.add(Promise::I3, wrong(what).order(order).events([event]));
@@ -133,23 +134,34 @@ fn returned(data: &Dataset, facts: &Facts<'_>, open: &HashSet<Uuid>, found: &mut
                 "the provider says {} of {} returned, its refunds come to {sum}",
                 charge.returned, charge.amount
             );
-            let finding = wrong(what);
-            let order = order_of(&charge.key);
-            found.add(Promise::I3, if let Some(order) = order { finding.order(order) } else { finding });
+            found.add(Promise::I3, wrong(what).maybe_order(order_of_charge(charge)));
         }
     }
 }
 
-/// What the provider has not answered is answered in time, counted from the end of the load.
+/// The order that a charge is for: the one that it names, else its key is the order's id.
+fn order_of_charge(charge: &ChargeRow) -> Option<Uuid> {
+    charge.order.as_deref().and_then(id).or_else(|| id(&charge.key))
+}
+
+/// The id that a text in somebody's books is.
+/// The refund's id: its key has a prefix, so that it is never a charge's.
+fn key_of_refund(key: &str) -> &str {
+    key.strip_prefix("refund-").unwrap_or(key)
+}
+
+fn id(text: &str) -> Option<Uuid> {
+    text.parse().ok()
+}
+
+/// When everything is collected, the provider has answered all that it was asked.
 fn questions(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
-    let (Some(now), Ok(settle)) = (data.collected_at, SignedDuration::try_from(terms.settle)) else { return };
+    let Some(now) = data.collected_at else { return };
     let ended = load_ended(facts, terms);
     for call in &data.open_calls {
         let since = ended.map_or(call.opened_at, |ended| ended.max(call.opened_at));
         let age = now.duration_since(since);
-        if age > settle && !terms.clocks_moved {
-            let what = format!("the provider has not answered its {} for {} s", call.kind, age.as_secs());
-            found.add(Promise::I3, wrong(what).order(call.order));
-        }
+        let what = format!("the provider has not answered its {} for {} s", call.kind, age.as_secs());
+        found.add(Promise::I3, wrong(what).order(call.order));
     }
 }

@@ -1,17 +1,27 @@
 //! What one service told has had its effect at another: each order that has come to rest has the reservation and the payment
 //! that its end asks for.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use crate::audit::{
+    dataset::Dataset,
     facts::{Facts, Order},
     verdict::{Findings, Promise, wrong},
 };
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
+pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
+    // Ends of which inventory heard before it had anything to end: rows without an event.
+    let noted: HashSet<Uuid> = data
+        .reservations
+        .iter()
+        .filter(|row| (row.state.as_str(), row.version) == ("released", 0))
+        .map(|row| row.id)
+        .collect();
     for (id, order) in facts.orders.iter().filter(|(_, order)| order.is_settled()) {
         let mut add = |what: String| found.add(Promise::I4, wrong(what).order(*id));
-        stock(*id, order, facts, &mut add);
+        stock(*id, order, facts, &noted, &mut add);
         payment(*id, order, facts, &mut add);
     }
     for (id, reservation) in &facts.reservations {
@@ -22,10 +32,10 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     }
 }
 
-fn stock(id: Uuid, order: &Order, facts: &Facts<'_>, add: &mut impl FnMut(String)) {
+fn stock(id: Uuid, order: &Order, facts: &Facts<'_>, noted: &HashSet<Uuid>, add: &mut impl FnMut(String)) {
     let Some(reservation) = facts.reservations.get(&id) else {
-        // Called off before inventory heard of it: it then never holds anything, and says nothing.
-        if order.status() != "cancelled" {
+        // Called off before inventory heard of it: it then never holds anything, and keeps a note.
+        if order.status() != "cancelled" || !noted.contains(&id) {
             add(format!("is {}, and inventory says nothing of it", order.status()));
         }
         return;

@@ -10,29 +10,19 @@ use uuid::Uuid;
 use viscount_contracts::Topic;
 
 use super::{
-    dataset::Dataset,
+    dataset::{BUSINESS, Dataset, Log, READS},
     facts::Facts,
     verdict::{Findings, Promise, Terms, wrong},
 };
 
-/// Who reads whom.
-const READS: [(Topic, Topic); 6] = [
-    (Topic::Orders, Topic::Catalog),
-    (Topic::Orders, Topic::Inventory),
-    (Topic::Orders, Topic::Payments),
-    (Topic::Inventory, Topic::Orders),
-    (Topic::Payments, Topic::Orders),
-    (Topic::Catalog, Topic::Inventory),
-];
-
 pub(super) fn check(data: &Dataset, facts: &Facts<'_>, terms: &Terms, found: &mut Findings) {
     positions(data, found);
+    at_rest(data, found);
+    acknowledged(data, found);
     topics::check(data, terms, found);
     handled(data, found);
-    if !terms.letters {
-        letters(data, found);
-    }
-    effects::check(facts, found);
+    letters(data, terms, found);
+    effects::check(data, facts, found);
 }
 
 /// Each log counts 1, 2, 3, … to its head.
@@ -71,6 +61,36 @@ fn positions(data: &Dataset, found: &mut Findings) {
     }
 }
 
+/// Nothing was committed while everything was read: what is found then need not be so.
+fn at_rest(data: &Dataset, found: &mut Findings) {
+    for log in data.logs.iter().filter(|log| BUSINESS.contains(&log.service) && log.moved()) {
+        let what = format!(
+            "{} went on committing while everything was read: its log ended at {}, then {}, then {}",
+            log.service.service(),
+            log.head_before.unwrap_or(log.head),
+            log.head,
+            log.head_after
+        );
+        found.add(Promise::I4, wrong(what));
+    }
+}
+
+/// Where there are brokers, they have acknowledged all that the business has committed.
+fn acknowledged(data: &Dataset, found: &mut Findings) {
+    let on_brokers = |log: &&Log| data.topics.iter().any(|shape| shape.topic == log.service);
+    for log in data.logs.iter().filter(|log| BUSINESS.contains(&log.service)).filter(on_brokers) {
+        if log.relayed != log.head {
+            let what = format!(
+                "{} believes that the brokers have acknowledged {} of {} events",
+                log.service.service(),
+                log.relayed,
+                log.head
+            );
+            found.add(Promise::I4, wrong(what));
+        }
+    }
+}
+
 /// What a service has handled, somebody has told it.
 fn handled(data: &Dataset, found: &mut Findings) {
     let known: HashMap<Uuid, (Topic, usize)> =
@@ -97,9 +117,11 @@ fn handled(data: &Dataset, found: &mut Findings) {
     }
 }
 
-/// What nobody could handle has had no effect.
-fn letters(data: &Dataset, found: &mut Findings) {
-    for letter in &data.letters {
+/// What nobody could handle has had no effect. An experiment may have put in what nobody can handle; the platform's own
+/// events are not among that.
+fn letters(data: &Dataset, terms: &Terms, found: &mut Findings) {
+    let ours: HashSet<Uuid> = data.events.iter().map(|event| event.id).collect();
+    for letter in data.letters.iter().filter(|letter| !terms.letters || ours.contains(&letter.id)) {
         let what = format!(
             "{} of {} could not be handled by {} ({}): {}",
             letter.id,
@@ -108,7 +130,6 @@ fn letters(data: &Dataset, found: &mut Findings) {
             letter.state,
             letter.error
         );
-        let finding = wrong(what);
-        found.add(Promise::I4, if let Some(key) = letter.key { finding.order(key) } else { finding });
+        found.add(Promise::I4, wrong(what).maybe_order(letter.key));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A relay publishes in the order of the positions, and again from the first event that it has not seen acknowledged when it
 //! was killed, cut off or replaced. So an event may be there twice, byte for byte the same; its first arrival is always in
-//! order. Where no relay was harmed, it is there once.
+//! order. Where no relay was harmed, and the same one has published from the first event to the last, it is there once.
 
 use std::collections::HashMap;
 
@@ -44,6 +44,8 @@ fn one<'a>(
         .map(|(at, event)| (event.id, (at, event)))
         .collect();
     let (head, later) = log.map_or((0, 0), |log| (log.head, log.head_after));
+    // Whoever begins to publish after somebody else does so again from what that one knew to be acknowledged.
+    let changed_hands = log.and_then(|log| log.epoch).is_some_and(|epoch| epoch > 1);
     let mut arrived: HashMap<Uuid, &Record> = HashMap::with_capacity(events.len());
     let mut last: HashMap<i32, i64> = HashMap::new();
     for record in records {
@@ -55,18 +57,18 @@ fn one<'a>(
             // Committed between the look at the database and the look at the topic.
             if !record.position.is_some_and(|position| (head + 1..=later).contains(&position)) {
                 let what = format!("{} is event {id}, which is not in the outbox", place(record));
-                found.add(Promise::I4, about(record.subject, wrong(what)));
+                found.add(Promise::I4, wrong(what).maybe_order(record.subject));
             }
             continue;
         };
         if let Some(what) = differs(record, event, partitions) {
             let finding = wrong(format!("{} {what}", place(record))).events([*at]);
-            found.add(Promise::I4, about(Some(event.stream), finding));
+            found.add(Promise::I4, finding.order(event.stream));
         }
         if let Some(first) = arrived.get(&id) {
-            if !terms.doubles {
+            if !terms.doubles && !changed_hands {
                 let what = format!("{} is there once more: {}", place(first), place(record));
-                found.add(Promise::I4, about(Some(event.stream), wrong(what).events([*at])));
+                found.add(Promise::I4, wrong(what).order(event.stream).events([*at]));
             }
             continue;
         }
@@ -74,14 +76,14 @@ fn one<'a>(
         let last = last.entry(record.partition).or_default();
         if event.position <= *last {
             let what = format!("{} came after position {last}", place(record));
-            found.add(Promise::I4, about(Some(event.stream), wrong(what).events([*at])));
+            found.add(Promise::I4, wrong(what).order(event.stream).events([*at]));
         }
         *last = event.position.max(*last);
     }
     for (id, (at, event)) in &events {
         if !arrived.contains_key(id) {
             let what = format!("event {id} of {} is not on {topic}", topic.service());
-            found.add(Promise::I4, about(Some(event.stream), wrong(what).events([*at])));
+            found.add(Promise::I4, wrong(what).order(event.stream).events([*at]));
         }
     }
 }
@@ -115,13 +117,6 @@ fn differs(record: &Record, event: &Event, partitions: i32) -> Option<String> {
 
 fn place(record: &Record) -> String {
     format!("{} partition {} offset {}", record.topic, record.partition, record.offset)
-}
-
-fn about(order: Option<Uuid>, finding: crate::audit::verdict::Finding) -> crate::audit::verdict::Finding {
-    match order {
-        Some(order) => finding.order(order),
-        None => finding,
-    }
 }
 
 /// The partition of a key, as Java's clients place it: murmur2 with their seed, its sign cut off, modulo the partitions.

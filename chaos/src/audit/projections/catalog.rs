@@ -1,6 +1,6 @@
 //! Rows of products, and what the catalogue knows of their stock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -44,6 +44,23 @@ pub(super) fn check(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
             let what = format!(
                 "product {id}: the catalogue knows {known:?} (available, version), inventory told {told:?}"
             );
+            found.add(Promise::I7, wrong(what));
+        }
+    }
+    sold_out(data, facts, found);
+}
+
+/// What inventory told last of a product is whether any piece of it can be sold.
+fn sold_out(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
+    let mut left: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for row in &data.stock {
+        *left.entry(row.product).or_default() += row.on_hand - row.reserved;
+    }
+    for (product, left) in left {
+        // Of a product that was never there nothing has to be told.
+        let told = facts.told.get(&product).map_or(0, |(available, _)| *available);
+        if (told > 0) != (left > 0) {
+            let what = format!("product {product}: {left} can be sold, inventory told last of {told}");
             found.add(Promise::I7, wrong(what));
         }
     }

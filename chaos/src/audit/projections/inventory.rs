@@ -69,14 +69,7 @@ fn movements(data: &Dataset, facts: &Facts<'_>, found: &mut Findings) {
         let what = format!(
             "product {product}: the movements come to {row:?} on hand and reserved, the events to {told:?}"
         );
-        let finding = wrong(what);
-        found.add(
-            Promise::I7,
-            match reservation {
-                Some(reservation) => finding.order(reservation),
-                None => finding,
-            },
-        );
+        found.add(Promise::I7, wrong(what).maybe_order(reservation));
     }
 }
 

@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use viscount_contracts::{
     Topic,
-    events::orders::v1::{OrderCancelled, OrderCreated, OrderRefundRequested},
+    events::{
+        inventory::v1::InventoryAdjusted,
+        orders::v1::{OrderCancelled, OrderCreated, OrderRefundRequested},
+    },
 };
 
 use crate::{
-    audit::Dataset,
-    history::{Call, Line, Operation, Outcome},
+    audit::{Dataset, KeyRow},
+    history::{Call, Line, Operation, Outcome, StreamEnd},
     selftest::{Where, bed::*, plants::plants},
 };
 
@@ -32,24 +35,27 @@ fn body(operation: &mut Operation, change: impl FnOnce(&mut Value)) -> Option<()
 
 /// The first order that was accepted, asked for once more as `change` has it, later.
 fn repeated(data: &mut Dataset, change: impl FnOnce(&mut Operation)) -> Option<Where> {
-    let last = data.history.iter().map(number).max()?;
-    let (operation, order) = accepted(data)?;
-    let mut more = operation.clone();
+    let order = accepted(data)?.1;
+    once_more(data, |one| matches!(one.call, Call::PlaceOrder { .. }), change)?;
+    at(order)
+}
+
+/// The first good one of these operations once more as `change` has it, later.
+fn once_more(
+    data: &mut Dataset,
+    is: impl Fn(&Operation) -> bool,
+    change: impl FnOnce(&mut Operation),
+) -> Option<()> {
+    let (last, _) = last_line(data)?;
+    let mut more = operation(data, |one| is_ok(one) && is(one))?.clone();
     more.id = last + 1;
     (more.begun, more.ended) = (more.ended + HALF_A_SECOND, more.ended + HALF_A_SECOND);
     change(&mut more);
     data.history.push(Line::Operation(more));
-    at(order)
+    Some(())
 }
 
 const HALF_A_SECOND: jiff::SignedDuration = jiff::SignedDuration::from_millis(500);
-
-fn number(line: &Line) -> u64 {
-    match line {
-        Line::Operation(operation) => operation.id,
-        Line::Stream(stream) => stream.id,
-    }
-}
 
 /// Has every try with this key refused.
 fn refuse(data: &mut Dataset, is: impl Fn(&Call) -> bool) {
@@ -78,6 +84,33 @@ fn late_read(data: &mut Dataset) -> Option<&mut Operation> {
         Line::Operation(operation) if read(operation) => Some(operation),
         Line::Operation(_) | Line::Stream(_) => None,
     })
+}
+
+/// That read once more as `change` has it, later.
+fn read_again(data: &mut Dataset, change: impl FnOnce(&mut Operation)) -> Option<Where> {
+    let (last, _) = last_line(data)?;
+    let read = late_read(data)?;
+    let (order, mut more) = (shown(read)?, read.clone());
+    more.id = last + 1;
+    (more.begun, more.ended) = (more.ended + HALF_A_SECOND, more.ended + HALF_A_SECOND);
+    change(&mut more);
+    data.history.push(Line::Operation(more));
+    at(order)
+}
+
+/// The event of the first stock that a client has brought.
+fn brought(data: &mut Dataset) -> Option<usize> {
+    let adjust = operation(data, |one| matches!(one.call, Call::Adjust { .. }) && is_ok(one))?;
+    let Call::Adjust { product, .. } = adjust.call else { return None };
+    event::<InventoryAdjusted>(data, product)
+}
+
+/// What is remembered with the first order that was accepted.
+fn remembered(data: &mut Dataset) -> Option<(&mut KeyRow, Uuid)> {
+    let (operation, order) = accepted(data)?;
+    let Call::PlaceOrder { buyer, key, .. } = operation.call.clone() else { return None };
+    let row = data.keys.iter_mut().find(|row| row.principal == buyer && row.key == key)?;
+    Some((row, order))
 }
 
 plants! {
@@ -192,7 +225,7 @@ plants! {
         at(order)
     };
     I8 "a repeated refund is answered differently", "answered differently when it was repeated", |data| {
-        let last = data.history.iter().map(number).max()?;
+        let (last, _) = last_line(data)?;
         let refund = operation(data, |one| matches!(one.call, Call::Refund { .. }) && is_ok(one))?;
         let (order, mut more) = (shown(refund)?, refund.clone());
         more.id = last + 1;
@@ -201,23 +234,10 @@ plants! {
         at(order)
     };
     I8 "a read shows an older version than the client knew", "had shown", |data| {
-        let last = data.history.iter().map(number).max()?;
-        let read = late_read(data)?;
-        let (order, mut more) = (shown(read)?, read.clone());
-        more.id = last + 1;
-        (more.begun, more.ended) = (more.ended + HALF_A_SECOND, more.ended + HALF_A_SECOND);
-        body(&mut more, |body| (body["version"], body["status"]) = (json!(1), json!("created")))?;
-        data.history.push(Line::Operation(more));
-        at(order)
+        read_again(data, |more| _ = body(more, |body| (body["version"], body["status"]) = (json!(1), json!("created"))))
     };
     I8 "an order that was shown is gone", "says that there is none", |data| {
-        let last = data.history.iter().map(number).max()?;
-        let read = late_read(data)?;
-        let (order, mut more) = (shown(read)?, read.clone());
-        (more.id, more.outcome) = (last + 1, refused(404));
-        (more.begun, more.ended) = (more.ended + HALF_A_SECOND, more.ended + HALF_A_SECOND);
-        data.history.push(Line::Operation(more));
-        at(order)
+        read_again(data, |more| more.outcome = refused(404))
     };
     I8 "a read shows what the order never was", "where its events say", |data| {
         let read = late_read(data)?;
@@ -251,5 +271,96 @@ plants! {
         row.principal = Uuid::from_u128(7);
         data.keys.push(row);
         nowhere()
+    };
+    I8 "an order is asked for again and refused", "was accepted before, and refused with 422", |data| {
+        repeated(data, |more| more.outcome = refused(422))
+    };
+    I8 "a refund is asked for again and refused", "was accepted before, and refused with 409", |data| {
+        once_more(data, |one| matches!(one.call, Call::Refund { .. }), |more| more.outcome = refused(409))?;
+        let Some(Line::Operation(Operation { call: Call::Refund { order, .. }, .. })) = data.history.last() else {
+            return None;
+        };
+        at(*order)
+    };
+    I8 "stock is brought again and refused", "was accepted before, and refused with 409", |data| {
+        once_more(data, |one| matches!(one.call, Call::Adjust { .. }), |more| more.outcome = refused(409))?;
+        nowhere()
+    };
+    I8 "one key gives the order as it was, and as it became", "were answered differently", |data| {
+        repeated(data, |more| _ = body(more, |body| (body["version"], body["status"]) = (json!(2), json!("validated"))))
+    };
+    I8 "an answer is not the one that is remembered", "is not what is remembered", |data| {
+        let (row, order) = remembered(data)?;
+        let mut body: Value = serde_json::from_str(&row.body).ok()?;
+        body["created_at"] = json!("2020-01-01T00:00:00Z");
+        row.body = body.to_string().into();
+        at(order)
+    };
+    I8 "an answer is remembered for somebody else", "is remembered for", |data| {
+        let (row, order) = remembered(data)?;
+        row.principal = Uuid::from_u128(7);
+        at(order)
+    };
+    I8 "an order of a buyer who never asked for one", "nobody asked under it", |data| {
+        let (operation, order) = accepted(data)?;
+        let Call::PlaceOrder { buyer, .. } = operation.call else { return None };
+        unseen(data, |call| matches!(call, Call::PlaceOrder { buyer: other, .. } if *other == buyer));
+        at(order)
+    };
+    I8 "a read shows somebody else an older version", "had shown", |data| {
+        read_again(data, |more| {
+            more.client = u32::MAX;
+            _ = body(more, |body| (body["version"], body["status"]) = (json!(1), json!("created")));
+        })
+    };
+    I8 "an order that was shown to somebody else is gone", "says that there is none", |data| {
+        read_again(data, |more| (more.client, more.outcome) = (u32::MAX, refused(404)))
+    };
+    I8 "an order is kept from its buyer", "was refused with 403", |data| read_again(data, |more| more.outcome = refused(403));
+    I8 "a stream of an accepted order is not found", "says that there is none", |data| {
+        let (last, end) = last_line(data)?;
+        let mut more = stream(data, 3)?.clone();
+        (more.id, more.client, more.begun, more.ended) = (last + 1, u32::MAX, end, end);
+        more.frames.clear();
+        more.end = StreamEnd::Refused { status: 404 };
+        let order = more.order;
+        data.history.push(Line::Stream(more));
+        at(order)
+    };
+    I8 "a read shows nothing", "shows no order", |data| {
+        let read = late_read(data)?;
+        let order = shown(read)?;
+        body(read, |body| *body = json!({}))?;
+        at(order)
+    };
+    I8 "more stock comes than was brought", "nobody has brought", |data| {
+        let adjusted = brought(data)?;
+        edit::<InventoryAdjusted>(data, adjusted, |adjusted| adjusted.delta += 1)?;
+        nowhere()
+    };
+    I8 "stock is accepted and less comes", "and no event tells of it", |data| {
+        let adjusted = brought(data)?;
+        edit::<InventoryAdjusted>(data, adjusted, |adjusted| adjusted.delta -= 1)?;
+        nowhere()
+    };
+    I8 "a product is accepted that there is not", "there is no such product", |data| {
+        let made = operation(data, |one| matches!(one.call, Call::CreateProduct { .. }) && is_ok(one))?;
+        let product = shown(made)?;
+        forget(data, Topic::Catalog, product);
+        nowhere()
+    };
+    I8 "all is asked back, and a part is returned", "all that was left", |data| {
+        let all = |one: &Operation| matches!(one.call, Call::Refund { amount: None, .. }) && is_ok(one);
+        let refund = operation(data, all)?;
+        let order = shown(refund)?;
+        let Outcome::Ok { body, .. } = &refund.outcome else { return None };
+        let version = body["version"].as_i64();
+        let asked = data.events.iter().position(|event| {
+            (event.service, event.stream, Some(i64::from(event.version))) == (Topic::Orders, order, version)
+        })?;
+        edit::<OrderRefundRequested>(data, asked, |asked| {
+            asked.amount.iter_mut().for_each(|money| money.amount -= 1);
+        })?;
+        at(order)
     };
 }

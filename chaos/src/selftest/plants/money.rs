@@ -7,7 +7,8 @@ use viscount_contracts::{
     events::{
         common::v1::Money,
         orders::v1::{
-            OrderCancelled, OrderCompleted, OrderPaymentProcessed, OrderRefundRequested, OrderRefunded,
+            OrderCancelled, OrderCompleted, OrderCreated, OrderPaymentProcessed, OrderRefundRequested,
+            OrderRefunded,
         },
         payments::v1::{PaymentProcessed, PaymentRefunded},
     },
@@ -174,5 +175,53 @@ plants! {
         data.collected_at = opened_at.checked_add(SignedDuration::from_hours(1)).ok();
         data.open_calls.push(OpenCallRow { key: order, order, kind: "charge".to_owned(), opened_at });
         at(order)
+    };
+    I3 "a question is open when everything is collected", "has not answered", |data| {
+        let order = order(data, "completed")?;
+        let opened_at = data.collected_at?;
+        data.open_calls.push(OpenCallRow { key: order, order, kind: "charge".to_owned(), opened_at });
+        at(order)
+    };
+    I3 "a charge is unknown while a refund is asked for", "which payments do not know", |data| {
+        let failed = data.payments.iter().find(|row| row.status == "failed")?.order;
+        data.charges.iter_mut().find(|charge| charge.key == failed.to_string())?.taken = true;
+        let opened_at = data.collected_at?;
+        data.open_calls.push(OpenCallRow { key: Uuid::from_u128(7), order: failed, kind: "refund".to_owned(), opened_at });
+        at(failed)
+    };
+    I3 "an order costs a penny more than its lines", "its lines come to", |data| {
+        let created = first::<OrderCreated>(data)?;
+        edit::<OrderCreated>(data, created, |said| more(&mut said.total, 1))?;
+        of(data, created)
+    };
+    I3 "a line costs a penny more than its pieces", "pieces at", |data| {
+        let created = first::<OrderCreated>(data)?;
+        edit::<OrderCreated>(data, created, |said| {
+            more(&mut said.total, 1);
+            said.lines.iter_mut().take(1).for_each(|line| more(&mut line.line_total, 1));
+        })?;
+        of(data, created)
+    };
+    I3 "the provider returns another currency", "payments say", |data| {
+        let first = data.returns.first_mut()?;
+        first.currency = "EUR".to_owned();
+        let charge = first.charge;
+        at(data.charges.iter().find(|row| row.sequence == charge)?.key.parse().ok()?)
+    };
+    I3 "the ledger is kept in another currency", "the ledger says", |data| {
+        let (transaction, order) = data.ledger.first().map(|row| (row.transaction, row.order))?;
+        let rows = data.ledger.iter_mut().filter(|row| row.transaction == transaction);
+        rows.for_each(|row| row.currency = "EUR".to_owned());
+        at(order)
+    };
+    I3 "a refund is asked for in another currency", "returned in", |data| {
+        let asked = first::<OrderRefundRequested>(data)?;
+        edit::<OrderRefundRequested>(data, asked, |said| said.amount = said.amount.take().map(in_euros))?;
+        of(data, asked)
+    };
+    I3 "money goes back in another currency", "returned in", |data| {
+        let done = first::<PaymentRefunded>(data)?;
+        edit::<PaymentRefunded>(data, done, |said| said.amount = said.amount.take().map(in_euros))?;
+        of(data, done)
     };
 }

@@ -10,7 +10,7 @@ use viscount_contracts::{
 };
 
 use crate::{
-    audit::{Dataset, Handled, Letter},
+    audit::{Dataset, Handled},
     selftest::{Where, bed::*, plants::plants},
 };
 
@@ -106,16 +106,7 @@ plants! {
     };
     I4 "an event could not be handled", "could not be handled", |data| {
         let event = data.events.get(first::<OrderCompleted>(data)?)?.clone();
-        let (consumer, topic) = ("inventory".to_owned(), Topic::Orders.to_string());
-        data.letters.push(Letter {
-            service: Topic::Inventory,
-            consumer,
-            topic,
-            id: event.id,
-            key: Some(event.stream),
-            state: "dead".to_owned(),
-            error: "planted".to_owned(),
-        });
+        data.letters.push(letter(event.id, Some(event.stream)));
         at(event.stream)
     };
     I4 "the end of an order does not reach its reservation", "and its reservation is held", |data| {
@@ -141,5 +132,29 @@ plants! {
         let order = order(data, "completed")?;
         forget(data, Topic::Orders, order);
         at(order)
+    };
+    I4 "a cancelled order never reaches inventory", "inventory says nothing of it", |data| {
+        let order = order(data, "cancelled")?;
+        forget(data, Topic::Inventory, order);
+        data.reservations.retain(|row| row.id != order);
+        at(order)
+    };
+    I4 "an event is set aside beside the poison", "could not be handled", @ |terms| terms.letters = true, |data| {
+        let event = data.events.get(first::<OrderCompleted>(data)?)?.clone();
+        data.letters.push(letter(event.id, Some(event.stream)));
+        at(event.stream)
+    };
+    I4 "the brokers have not acknowledged the last event", "have acknowledged", |data| {
+        data.logs.iter_mut().find(|log| log.service == Topic::Orders)?.relayed -= 1;
+        nowhere()
+    };
+    I4 "a service goes on committing while it is read", "went on committing", |data| {
+        data.logs.iter_mut().find(|log| log.service == Topic::Payments)?.head_after += 1;
+        nowhere()
+    };
+    I4 "a service goes on committing before it is read", "went on committing", |data| {
+        let log = data.logs.iter_mut().find(|log| log.service == Topic::Payments)?;
+        log.head_before = Some(log.head - 1);
+        nowhere()
     };
 }

@@ -1,7 +1,13 @@
 //! I7.
 
 use uuid::Uuid;
-use viscount_contracts::events::orders::v1::{OrderCompleted, OrderCreated};
+use viscount_contracts::{
+    Event as _,
+    events::{
+        inventory::v1::InventoryUpdated,
+        orders::v1::{OrderCompleted, OrderCreated},
+    },
+};
 
 use crate::{
     audit::{Dataset, OrderRow},
@@ -104,6 +110,15 @@ plants! {
     };
     I7 "the catalogue has missed what inventory told last", "the catalogue knows", |data| {
         data.availability.first_mut()?.version -= 1;
+        nowhere()
+    };
+    I7 "a product that is there is told to have run out", "can be sold", |data| {
+        let told = data.events.iter().rposition(|event| event.kind == InventoryUpdated::KIND)?;
+        let product = data.events[told].stream;
+        let there = data.stock.iter().filter(|row| row.product == product);
+        let other = u32::from(there.map(|row| row.on_hand - row.reserved).sum::<i64>() == 0);
+        edit::<InventoryUpdated>(data, told, |told| told.available = other)?;
+        data.availability.iter_mut().find(|row| row.product == product)?.available = i64::from(other);
         nowhere()
     };
 }

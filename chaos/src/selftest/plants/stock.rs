@@ -63,6 +63,20 @@ plants! {
         data.collected_at = data.collected_at?.checked_add(SignedDuration::from_hours(1)).ok();
         at(order)
     };
+    I2 "an order waits when everything is collected", "is still validated", |data| {
+        let order = order(data, "completed")?;
+        let (paid, done) = (event::<OrderPaymentProcessed>(data, order)?, event::<OrderCompleted>(data, order)?);
+        data.events.remove(paid.max(done));
+        data.events.remove(paid.min(done));
+        data.collected_at = data.events.iter().filter(|event| event.stream == order).map(|event| event.at).max();
+        at(order)
+    };
+    I2 "a refund waits when everything is collected", "has no outcome", |data| {
+        let done = first::<OrderRefunded>(data)?;
+        let order = data.events.remove(done).stream;
+        data.collected_at = data.events.iter().filter(|event| event.stream == order).map(|event| event.at).max();
+        at(order)
+    };
     I2 "an order becomes final long after the load", "s after the load ended", |data| {
         let done = first::<OrderCompleted>(data)?;
         data.events[done].at = data.events[done].at.checked_add(SignedDuration::from_hours(1)).ok()?;

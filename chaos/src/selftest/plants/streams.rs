@@ -1,9 +1,10 @@
 //! I6.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::{
-    history::StreamEnd,
+    history::{Line, StreamEnd},
     selftest::{bed::*, plants::plants},
 };
 
@@ -39,6 +40,41 @@ plants! {
         let stream = stream(data, 3)?;
         stream.frames.truncate(2);
         stream.end = StreamEnd::Settled;
+        at(stream.order)
+    };
+    I6 "a stream from the beginning shows nothing and ends as settled", "ended as settled at version 0", |data| {
+        let stream = stream(data, 3)?;
+        stream.frames.clear();
+        stream.end = StreamEnd::Settled;
+        at(stream.order)
+    };
+    I6 "a stream ends as settled and leaves out what was there", "was there when it began", |data| {
+        let refunded: Vec<_> =
+            data.orders.iter().filter(|row| row.status == "refunded").map(|row| row.id).collect();
+        let (last, end) = last_line(data)?;
+        let mut more = data.history.iter().find_map(|line| match line {
+            Line::Stream(stream) if stream.after == 0 && refunded.contains(&stream.order) => Some(stream.clone()),
+            Line::Operation(_) | Line::Stream(_) => None,
+        })?;
+        let completed = more.frames.iter().position(|frame| frame.body["status"] == "completed")?;
+        more.frames.truncate(completed + 1);
+        (more.id, more.begun, more.ended, more.end) = (last + 1, end, end, StreamEnd::Settled);
+        let order = more.order;
+        data.history.push(Line::Stream(more));
+        at(order)
+    };
+    I6 "an open stream is not told of what happens", "was not told of version 2", |data| {
+        let stream = stream(data, 3)?;
+        stream.frames.truncate(1);
+        stream.end = StreamEnd::Broken { why: "given up".to_owned() };
+        stream.ended += SignedDuration::from_mins(10);
+        at(stream.order)
+    };
+    I6 "a stream is told too late", "was not told of version 2", |data| {
+        let stream = stream(data, 3)?;
+        let late = SignedDuration::from_mins(10);
+        stream.frames.iter_mut().skip(1).for_each(|frame| frame.at += late);
+        stream.ended += late;
         at(stream.order)
     };
 }
