@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// After a look at an order that is not final.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long one order is followed before others have their turn.
-const TURN: Duration = Duration::from_secs(5);
+const TURN: Duration = Duration::from_secs(2);
 /// The least time for a stream that has nothing new to tell.
 const LEAST: Duration = Duration::from_secs(1);
 /// Every order is read at least once, and again while nobody answers; how long that may go on beyond the time in which

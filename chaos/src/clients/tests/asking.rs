@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -11,11 +11,14 @@ use uuid::Uuid;
 
 use super::{
     Kept,
-    server::{Reply, Seen, Server},
+    server::{Act, Reply, Seen, Server},
     world,
 };
 use crate::{
-    clients::{book::Status, settle::settle},
+    clients::{
+        book::{Question, Status},
+        settle::settle,
+    },
     history::{Call, KEY_IN_USE, Outcome, Wanted},
 };
 
@@ -119,19 +122,52 @@ async fn what_never_ends_is_told() {
     let server = Server::start(|seen: &Seen| match (seen.method.as_str(), seen.key.as_deref()) {
         ("GET", _) => Reply::Json(200, vec![], json!({"id": ORDER, "status": "validated"})),
         (_, Some("lost")) => Reply::Json(502, vec![], json!({})),
+        _ if seen.path.ends_with("/cancel") => Reply::Json(502, vec![], json!({})),
         _ => an_order("created"),
     })
     .await;
     let kept = Kept::new();
     let world = Arc::new(world(&server, &kept, "patience = \"1ms\""));
+    let order: Uuid = ORDER.parse().unwrap();
+    let call = Call::Cancel { order, buyer: world.buyer(0).id, key: None };
+    world.ask(0, Question { buyer: 0, call, body: "{}".into(), door: 0 }, &mut world.random(1)).await;
     for key in ["lost", "found"] {
         let question = world.order(0, key.to_owned(), vec![], "tok_visa");
         world.ask(0, question, &mut world.random(1)).await;
     }
     settle(&world, Duration::from_millis(10)).await;
-    let figures = world.figures();
-    assert_eq!(figures.not_final, [ORDER.parse::<Uuid>().unwrap()]);
-    assert_eq!(figures.unanswered, ["lost"]);
+    let mut figures = world.figures();
+    assert_eq!(figures.not_final, [order]);
+    figures.unanswered.sort_unstable();
+    assert_eq!(figures.unanswered, [format!("cancel of {ORDER}"), "lost".to_owned()]);
     let reads = server.seen().iter().filter(|seen| seen.method == "GET").count();
     assert!(reads >= 1, "each order is read at least once");
+}
+
+#[tokio::test]
+async fn orders_whose_money_never_comes_back_hold_nobody_up() {
+    let last = Uuid::max();
+    let server = Server::start(move |seen: &Seen| {
+        let id = &seen.path["/v1/orders/".len()..];
+        let status = if id == last.to_string() { "completed" } else { "cancelled" };
+        Reply::Json(200, vec![], json!({"id": id, "status": status}))
+    })
+    .await;
+    (0..300).for_each(|_| server.script(&[Act::Tell(1, "created"), Act::Hang]));
+    let kept = Kept::new();
+    let world = Arc::new(world(&server, &kept, ""));
+    for order in (1..=40).map(Uuid::from_u128).chain([last]) {
+        world.book().accepted(order, 0);
+    }
+    let (begun, within) = (Instant::now(), Duration::from_secs(5));
+    let settling = settle(&world, within);
+    let looking = async {
+        while world.book().order(last).unwrap().status == Status::Open {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        begun.elapsed()
+    };
+    let ((), seen) = tokio::join!(settling, looking);
+    assert!(seen < within, "{seen:?}");
+    assert_eq!(world.figures().not_final.len(), 40);
 }

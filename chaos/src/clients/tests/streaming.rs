@@ -116,3 +116,10 @@ async fn a_refusal_for_good_ends_it_and_so_does_the_time() {
     assert_eq!(versions(&streams[0]), [1], "what came is kept");
     assert_eq!(streams[0].end, StreamEnd::Broken { why: "given up".to_owned() });
 }
+
+#[tokio::test]
+async fn an_end_that_has_shown_nothing_proves_nothing() {
+    let (settled, streams, _) = followed(&[&[Close(1000)]], &WHOLE, Duration::from_secs(60)).await;
+    assert!(!settled);
+    assert_eq!((streams.len(), &streams[0].end), (1, &StreamEnd::Settled));
+}
