@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::{self, Dataset, Sources, Terms, Violation},
-    clients::{self, Clients, LoadFigures, Stop, Target},
+    clients::{Clients, LoadFigures, Stop, Target},
     experiment::{Action, Expectation, Experiment, Step, What, span},
     faults::{self, Bench, Happened, Outcome},
     history::Recorder,
@@ -84,7 +84,7 @@ pub(super) async fn run(
 ) -> Result<Outcomes, Failure> {
     let steps = experiment.schedule(setting.seed)?;
     let plan = plan(experiment, setting, &steps, folder)?;
-    clients::allow_files(&experiment.load).map_err(|error| Failure::Usage(error.to_string()))?;
+    crate::clients::allow_files(&experiment.load).map_err(|error| Failure::Usage(error.to_string()))?;
     let failed = |what: &'static str| move |error: std::io::Error| Failure::Usage(format!("{what}: {error}"));
 
     let platform = Platform::start(plan, folder).await?;
@@ -143,7 +143,6 @@ pub(super) async fn run(
     platform.stop().await.unwrap_or_else(|error| troubles.push(error.to_string()));
 
     let terms = terms(experiment, load_ended, &steps);
-    let clocks_moved = terms.clocks_moved;
     let evidence = folder.join("dataset.jsonl.gz");
     let (data, violations) = judge(data, terms, evidence).await?;
     let measured = happened.iter().map(|happened| measured(experiment, happened)).collect::<Vec<_>>();
@@ -154,7 +153,7 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
-        clocks_moved,
+        clocks_moved: clocks_moved(&steps),
         redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
@@ -289,8 +288,12 @@ fn terms(experiment: &Experiment, load_ended: Timestamp, steps: &[Step]) -> Term
         load_ended: Some(load_ended),
         doubles: !steps.is_empty(),
         letters: has_letters(experiment),
-        clocks_moved: steps.iter().any(|step| matches!(step.action, Action::Clock { .. })),
+        clocks_moved: clocks_moved(steps),
     }
+}
+
+fn clocks_moved(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step.action, Action::Clock { .. }))
 }
 
 /// Writes the evidence down, and judges it.
