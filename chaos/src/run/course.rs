@@ -153,7 +153,7 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
-        clocks_moved: clocks_moved(&steps),
+        clocks_moved: experiment.faults.iter().any(|fault| matches!(fault.what, What::Clock { .. })),
         redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
@@ -288,12 +288,8 @@ fn terms(experiment: &Experiment, load_ended: Timestamp, steps: &[Step]) -> Term
         load_ended: Some(load_ended),
         doubles: !steps.is_empty(),
         letters: has_letters(experiment),
-        clocks_moved: clocks_moved(steps),
+        clocks_moved: steps.iter().any(|step| matches!(step.action, Action::Clock { .. })),
     }
-}
-
-fn clocks_moved(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step.action, Action::Clock { .. }))
 }
 
 /// Writes the evidence down, and judges it.
