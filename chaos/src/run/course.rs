@@ -143,7 +143,6 @@ pub(super) async fn run(
     }
     clients.settle(experiment.settle).await;
     let terms = terms(experiment, load_ended, &steps);
-    let clocks_moved = terms.clocks_moved;
     let mut sources = Sources::found_by(|database| platform.database_url(database));
     (sources.brokers, sources.topic_prefix) = (platform.brokers(), platform.topic_prefix().to_owned());
     (sources.history, sources.terms) = (Some(history.clone()), Some(terms));
@@ -170,7 +169,7 @@ pub(super) async fn run(
         data: &data,
         load_began,
         load_ended,
-        clocks_moved,
+        clocks_moved: experiment.faults.iter().any(|fault| matches!(fault.what, What::Clock { .. })),
         redriven: redriven.map(|redriven| redriven.is_ok()),
         deadline: deadline(experiment),
     };
