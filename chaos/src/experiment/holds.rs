@@ -75,7 +75,7 @@ pub const EXPECTATIONS: &[Known] = &[
     growing("refused_during_fault_min", Count, "requests refused while a fault lasted"),
     growing("unanswered_during_fault_min", Count, "requests that had no answer while a fault lasted"),
     growing("turned_away_min", Count, "requests that were told to come again (429, 503)"),
-    growing("offered_min", Count, "visits that were begun"),
+    growing("offered_min", Count, "orders that were asked for while the load went on"),
     known("late_max", AtMost, Share, "visits that had to wait because too many were under way"),
     growing("standstill_min", Seconds, "the longest time without a completed order while a fault lasted"),
     growing("rounds_min", Count, "rounds in which everybody was answered and every order became final"),

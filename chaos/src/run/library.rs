@@ -132,7 +132,7 @@ mod tests {
                 match planned.load.journey {
                     Journey::Orders => {
                         // Where too many are asked for, as many have to be.
-                        let asked = bound("offered_min") >= 0.75 * rate * seconds;
+                        let asked = bound("offered_min") >= 3.0 * bound("accepted_min").max(1.0);
                         let half = (0.5 * rate * seconds).floor();
                         assert!(
                             asked || bound("accepted_min") >= half,

@@ -3,7 +3,10 @@
 //! Times are those of the rig's own clock wherever a platform's clock may have been moved. A figure without anything to
 //! measure it by is absent, and an expectation of it is not met.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -81,7 +84,7 @@ impl Evidence<'_> {
             ("refused_during_fault_min", Some(self.refused_during_faults())),
             ("unanswered_during_fault_min", Some(self.unanswered_during_faults())),
             ("turned_away_min", Some(self.turned_away())),
-            ("offered_min", Some(self.load.visits as f64)),
+            ("offered_min", Some(self.offered())),
             ("late_max", self.late()),
             ("standstill_min", self.standstill()),
             ("rounds_min", Some(self.rounds())),
@@ -224,6 +227,18 @@ impl Evidence<'_> {
             Outcome::Ok { .. } => false,
         });
         told.filter(|operation| operation.ended <= self.load_ended).count() as f64
+    }
+
+    /// Orders that were asked for while the load went on. Who waits in the rig for a place to ask is none of them.
+    fn offered(&self) -> f64 {
+        let asked = self.operations().filter(|operation| operation.begun <= self.load_ended);
+        let keys: BTreeSet<_> = asked
+            .filter_map(|operation| match &operation.call {
+                Call::PlaceOrder { buyer, key, .. } => Some((buyer, key)),
+                _ => None,
+            })
+            .collect();
+        keys.len() as f64
     }
 
     fn late(&self) -> Option<f64> {
