@@ -204,9 +204,8 @@ pub async fn movements(
 /// same from the database.
 pub async fn after(pool: &PgPool, time: Duration) -> Result<Timestamp, sqlx::Error> {
     let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let after = sqlx::query_scalar(
-        "select date_trunc('milliseconds', now()) + $1 * interval '1 millisecond'",
-    );
+    let after =
+        sqlx::query_scalar("select date_trunc('milliseconds', now()) + $1 * interval '1 millisecond'");
     after.bind(time).fetch_one(pool).await.map(SqlTimestamp::to_jiff)
 }
 
