@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chaos::platform::{Part, Plan, Platform};
+use chaos::{
+    faults::{Bench, Body as _},
+    platform::{Part, Plan, Platform},
+};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
 };
 
 use crate::bed::{Folder, Shop, block_on, brokers_are_wanted, viscount};
+
+/// For a broker to be back, and to have all that it has missed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn of_three_brokers_any_one_may_be_killed() {
@@ -37,12 +43,16 @@ fn of_three_brokers_any_one_may_be_killed() {
         let copies = copies.await.unwrap();
         assert!(!copies.is_empty() && copies.iter().all(|copies| *copies == 3), "{copies:?}");
 
+        let bench = Bench::new(&platform).await.unwrap();
         for broker in platform.resolve("brokers").unwrap() {
-            platform.kill(&broker).await.unwrap();
+            bench.kill(broker.name()).await.unwrap();
             shop.order().await;
-            platform.start_part(&broker).await.unwrap();
+            bench.until_in_sync(broker.name(), Duration::ZERO).await.unwrap_err();
+            bench.start(broker.name(), PATIENCE).await.unwrap();
+            bench.until_in_sync(broker.name(), PATIENCE).await.unwrap();
         }
         assert!(platform.is_running(&Part::new("broker-3")));
+        assert_eq!(platform.deaths(), Vec::<String>::new());
         platform.stop().await.unwrap();
     });
 }
